@@ -1,0 +1,1 @@
+"""Labels out to files and back in."""

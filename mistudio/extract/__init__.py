@@ -1,0 +1,1 @@
+"""One pass of model and SAE over a corpus: every feature's examples and statistics."""

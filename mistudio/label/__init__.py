@@ -1,0 +1,1 @@
+"""Evidence, prompts, providers and the run loop: from examples to labels."""

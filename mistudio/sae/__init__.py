@@ -1,0 +1,1 @@
+"""One SAE class, and a small reader for each file format."""

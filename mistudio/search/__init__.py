@@ -1,0 +1,1 @@
+"""Find features by the words and the meaning of their labels."""

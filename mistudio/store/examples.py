@@ -1,0 +1,131 @@
+"""The one layout of examples: all windows of a feature in one compressed blob, and reference windows likewise.
+
+A window is ``window`` tokens around a peak, cut at the edges of its context; token id -1 marks positions outside.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from sqlmodel import Session, select
+
+from mistudio.store.tables import Feature, FeatureExamples, ReferenceWindow, Vocabulary
+
+SOURCES = ("top", "random")
+SPLITS = ("explain", "select", "test")
+_HEAD = np.dtype([("source", "u1"), ("split", "u1"), ("peak", "<u2"), ("context", "<i4"), ("document", "<u8")])
+
+
+@dataclass
+class Examples:
+    """Windows of one feature, in order of split, then source, then strongest first (top) or random order (random).
+
+    tokens ``[n, window]`` int32; activations ``[n, window]`` float16; peak ``[n]`` position of the maximum;
+    context ``[n]`` context number; document ``[n]`` uint64 document hash; split ``[n]`` index into ``SPLITS``;
+    source ``[n]`` index into ``SOURCES``. ``random`` windows are an unbiased sample of the feature's active contexts.
+    """
+
+    tokens: np.ndarray
+    activations: np.ndarray
+    peak: np.ndarray
+    context: np.ndarray
+    document: np.ndarray
+    split: np.ndarray
+    source: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def strength(self) -> np.ndarray:
+        """``[n]`` float32: each window's peak activation."""
+        return self.activations[np.arange(len(self)), self.peak].astype(np.float32)
+
+    def take(self, rows: np.ndarray) -> "Examples":
+        """Only these rows (indices or a boolean mask)."""
+        return Examples(**{name: value[rows] for name, value in vars(self).items()})
+
+    def only(self, *, split: str | None = None, source: str | None = None) -> "Examples":
+        """Only the windows of one split and/or source."""
+        keep = np.ones(len(self), dtype=bool)
+        if split is not None:
+            keep &= self.split == SPLITS.index(split)
+        if source is not None:
+            keep &= self.source == SOURCES.index(source)
+        return self.take(keep)
+
+    def to_blob(self) -> bytes:
+        head = np.zeros(len(self), dtype=_HEAD)
+        for name in _HEAD.names:
+            head[name] = getattr(self, name)
+        shape = np.array(self.tokens.shape, dtype="<u4").tobytes()
+        body = head.tobytes() + self.tokens.astype("<i4").tobytes() + self.activations.astype("<f2").tobytes()
+        return shape + zlib.compress(body, 1)
+
+    @staticmethod
+    def from_blob(blob: bytes) -> "Examples":
+        rows, width = (int(n) for n in np.frombuffer(blob[:8], dtype="<u4"))
+        body = zlib.decompress(blob[8:])
+        head = np.frombuffer(body, dtype=_HEAD, count=rows)
+        at = head.nbytes
+        tokens = np.frombuffer(body, dtype="<i4", count=rows * width, offset=at).reshape(rows, width)
+        at += tokens.nbytes
+        activations = np.frombuffer(body, dtype="<f2", count=rows * width, offset=at).reshape(rows, width)
+        return Examples(tokens, activations, *(head[name].astype(np.int64 if name != "document" else np.uint64)
+                                               for name in ("peak", "context", "document", "split", "source")))
+
+
+@dataclass
+class Reference:
+    """A random window and everything active in it: tokens ``[window]`` int32, split, document; and, sorted by feature,
+    feature ``[m]``, position ``[m]`` and activation ``[m]`` of every nonzero."""
+
+    tokens: np.ndarray
+    split: int
+    document: int
+    feature: np.ndarray
+    position: np.ndarray
+    activation: np.ndarray
+
+    def to_blob(self) -> bytes:
+        head = np.array([len(self.tokens), len(self.feature), self.split], dtype="<u4").tobytes()
+        body = (np.uint64(self.document).tobytes() + self.tokens.astype("<i4").tobytes()
+                + self.feature.astype("<u4").tobytes() + self.position.astype("<u2").tobytes()
+                + self.activation.astype("<f2").tobytes())
+        return head + zlib.compress(body, 1)
+
+    @staticmethod
+    def from_blob(blob: bytes) -> "Reference":
+        width, count, split = (int(n) for n in np.frombuffer(blob[:12], dtype="<u4"))
+        body = zlib.decompress(blob[12:])
+        at = 8 + 4 * width
+        return Reference(
+            tokens=np.frombuffer(body, dtype="<i4", count=width, offset=8), split=split,
+            document=int(np.frombuffer(body, dtype="<u8", count=1)[0]),
+            feature=np.frombuffer(body, dtype="<u4", count=count, offset=at),
+            position=np.frombuffer(body, dtype="<u2", count=count, offset=at + 4 * count),
+            activation=np.frombuffer(body, dtype="<f2", count=count, offset=at + 6 * count))
+
+    def active(self, index: int) -> bool:
+        """Whether the feature is active anywhere in this window."""
+        at = np.searchsorted(self.feature, index)
+        return bool(at < len(self.feature) and self.feature[at] == index)
+
+
+def load_examples(work: Session, feature: Feature) -> Examples | None:
+    """The examples of a feature, or None when it has none."""
+    row = work.get(FeatureExamples, feature.id)
+    return Examples.from_blob(row.blob) if row else None
+
+
+def load_references(work: Session, extraction_id: int) -> list[Reference]:
+    """Every reference window of an extraction, in order."""
+    rows = work.exec(select(ReferenceWindow.blob).where(ReferenceWindow.extraction_id == extraction_id)
+                     .order_by(ReferenceWindow.number))
+    return [Reference.from_blob(blob) for blob in rows]
+
+
+def load_vocabulary(work: Session, hashed: str) -> list[str]:
+    """The text of every token id; empty when the extraction stored none."""
+    row = work.get(Vocabulary, hashed)
+    return json.loads(zlib.decompress(row.tokens)) if row else []

@@ -1,0 +1,70 @@
+"""Extractions: list, find, and count what is in them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func
+from sqlmodel import Session, col, delete, select, text
+
+from mistudio.errors import StoreError
+from mistudio.store.tables import Extraction, Feature, Label
+
+
+def list_extractions(work: Session) -> list[Extraction]:
+    """All extractions, newest first."""
+    return list(work.exec(select(Extraction).order_by(col(Extraction.id).desc())))
+
+
+def get_extraction(work: Session, extraction_id: int | None = None) -> Extraction:
+    """One extraction; the newest finished one when no id is given.
+
+    Raises:
+        StoreError: there is none.
+    """
+    if extraction_id is not None:
+        found = work.get(Extraction, extraction_id)
+        if found is None:
+            raise StoreError(f"There is no extraction {extraction_id}.", "List them on the home page.")
+        return found
+    found = work.exec(select(Extraction).where(Extraction.state == "done").order_by(col(Extraction.id).desc())).first()
+    if found is None:
+        raise StoreError("There is no extraction yet.",
+                         "Run: python -m mistudio demo (or start one on the home page).")
+    return found
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of an extraction is named. ``states`` counts features by state; ``labeled`` includes approved ones, and
+    leaves out labels a person rejected; ``labelable`` are features that are neither dead nor rare."""
+
+    features: int
+    states: dict[str, int]
+    labelable: int
+    labeled: int
+    approved: int
+    rejected: int
+    human: int
+
+
+def coverage(work: Session, extraction_id: int) -> Coverage:
+    """Counts for one extraction, in SQL."""
+    states = dict(work.exec(select(Feature.state, func.count()).where(Feature.extraction_id == extraction_id)
+                            .group_by(Feature.state)).all())
+    rows = work.exec(select(Label.verdict, Label.origin, func.count())
+                     .join(Feature, col(Feature.label_id) == Label.id)
+                     .where(Feature.extraction_id == extraction_id).group_by(Label.verdict, Label.origin)).all()
+    return Coverage(
+        features=sum(states.values()), states=states,
+        labelable=states.get("live", 0) + states.get("dense", 0),
+        labeled=sum(n for verdict, _origin, n in rows if verdict != "rejected"),
+        approved=sum(n for verdict, _origin, n in rows if verdict == "approved"),
+        rejected=sum(n for verdict, _origin, n in rows if verdict == "rejected"),
+        human=sum(n for verdict, origin, n in rows if origin == "human" and verdict != "rejected"))
+
+
+def delete_extraction(work: Session, extraction_id: int) -> None:
+    """Remove an extraction and everything that hangs on it."""
+    if work.get_bind().dialect.name == "sqlite":
+        work.exec(text("DELETE FROM label_fts WHERE rowid IN (SELECT id FROM feature WHERE extraction_id = :id)")
+                  .bindparams(id=extraction_id))
+    work.exec(delete(Extraction).where(col(Extraction.id) == extraction_id))

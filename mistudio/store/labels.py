@@ -1,0 +1,93 @@
+"""Labels are only ever added; a feature points at its current one, and a person's word outranks a run's."""
+
+from sqlalchemy import text as sql
+from sqlmodel import Session, col, select
+
+from mistudio.errors import StoreError
+from mistudio.store.tables import Feature, Label, now
+
+MAX_WORDS = 8
+
+
+def is_protected(label: Label | None) -> bool:
+    """Whether a run must keep its hands off: a person wrote or approved this label."""
+    if label is None or label.verdict == "rejected":
+        return False
+    return label.origin == "human" or label.verdict == "approved"
+
+
+def current_label(work: Session, feature_id: int) -> Label | None:
+    """The label a feature points at."""
+    feature = work.get_one(Feature, feature_id)
+    return work.get(Label, feature.label_id) if feature.label_id else None
+
+
+def add_label(work: Session, label: Label, *, replace_protected: bool = False) -> bool:
+    """Store a label and make it current, unless a person's label stands in its way (it is then only history).
+
+    Returns:
+        Whether it became the current label.
+
+    Raises:
+        StoreError: the label has no text.
+    """
+    label.text = label.text.strip()
+    if not label.text:
+        raise StoreError("A label cannot be empty.", "Write a few words, or reject the label instead.")
+    work.add(label)
+    work.flush()
+    if label.origin != "human" and not replace_protected and is_protected(current_label(work, label.feature_id)):
+        return False
+    point_to(work, label.feature_id, label.id)
+    return True
+
+
+def edit_label(work: Session, feature_id: int, text: str, explanation: str = "", *, author: str) -> Label:
+    """A person's own label, at once current and approved."""
+    before = current_label(work, feature_id)
+    label = Label(feature_id=feature_id, text=text, explanation=explanation, origin="human", author=author,
+                  kind=before.kind if before else "", verdict="approved", verdict_by=author, verdict_at=now())
+    add_label(work, label)
+    return label
+
+
+def judge_label(work: Session, label_id: int, verdict: str, *, author: str) -> None:
+    """Set what a person says of a label: approved, rejected, or "" to take it back."""
+    if verdict not in ("", "approved", "rejected"):
+        raise StoreError(f"{verdict!r} is not a verdict.", "Use approved, rejected or nothing.")
+    label = work.get_one(Label, label_id)
+    label.verdict, label.verdict_by, label.verdict_at = verdict, author if verdict else "", now() if verdict else None
+    work.add(label)
+
+
+def history(work: Session, feature_id: int) -> list[Label]:
+    """Every label a feature ever had, newest first."""
+    return list(work.exec(select(Label).where(Label.feature_id == feature_id).order_by(col(Label.id).desc())))
+
+
+def point_to(work: Session, feature_id: int, label_id: int | None) -> None:
+    """Make a label of the feature's history (or none) current. This is also how undo works.
+
+    Raises:
+        StoreError: the label belongs to another feature.
+    """
+    feature = work.get_one(Feature, feature_id)
+    label = work.get(Label, label_id) if label_id is not None else None
+    if label_id is not None and (label is None or label.feature_id != feature_id):
+        raise StoreError(f"Label {label_id} does not belong to this feature.", "Reload the page.")
+    feature.label_id = label_id
+    work.add(feature)
+    work.flush()
+    _index_words(work, feature, label)
+
+
+def _index_words(work: Session, feature: Feature, label: Label | None) -> None:
+    """Keep SQLite's full-text index in step; PostgreSQL searches the columns themselves."""
+    if work.get_bind().dialect.name != "sqlite":
+        return
+    work.exec(sql("DELETE FROM label_fts WHERE rowid = :id").bindparams(id=feature.id))
+    if label is not None:
+        tokens = " ".join(str(row[0]) for row in feature.top_tokens)
+        work.exec(sql("INSERT INTO label_fts(rowid, label, explanation, tokens) "
+                      "VALUES (:id, :label, :explanation, :tokens)").bindparams(
+            id=feature.id, label=label.text, explanation=label.explanation, tokens=tokens))

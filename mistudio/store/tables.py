@@ -1,0 +1,212 @@
+"""The tables. Times are UTC; ``index`` is always a feature's index in its SAE."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+def now() -> datetime:
+    """The current time, with its zone."""
+    return datetime.now(UTC)
+
+
+class UTCDateTime(TypeDecorator):
+    """A time with zone on every database: SQLite drops the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def time_column(**kwargs) -> Any:
+    return Field(default=None, sa_type=UTCDateTime, **kwargs)
+
+
+class Extraction(SQLModel, table=True):
+    """One pass of model and SAE over a corpus. ``state`` is running, done, failed or cancelled."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    model: str
+    model_revision: str = ""
+    hook_point: str
+    sae: str
+    sae_hash: str
+    architecture: str
+    d_in: int
+    d_sae: int
+    corpus: str
+    tokens: int = Field(default=0, sa_type=BigInteger)
+    contexts: int = 0
+    context_length: int
+    window: int
+    dtype: str
+    device: str = ""
+    config: dict = Field(default_factory=dict, sa_type=JSON)
+    state: str = "running"
+    error: str = ""
+    vocabulary_hash: str = ""
+    seconds: float = 0.0
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+    finished_at: datetime | None = time_column()
+
+
+class Vocabulary(SQLModel, table=True):
+    """The text of every token id of a tokenizer (zlib-compressed JSON list), so that pages need no tokenizer."""
+
+    hash: str = Field(primary_key=True)
+    tokens: bytes = Field(sa_type=LargeBinary)
+
+
+class Feature(SQLModel, table=True):
+    """One SAE latent. ``state`` is live, rare, dense or dead; ``label_id`` points at its current label.
+
+    It is no foreign key: labels already point at features, and a circle of constraints helps nobody.
+    """
+
+    __table_args__ = (
+        UniqueConstraint("extraction_id", "index"),
+        Index("ix_feature_density", "extraction_id", "density"),
+        Index("ix_feature_max", "extraction_id", "max_activation"),
+        Index("ix_feature_label", "extraction_id", "label_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    extraction_id: int = Field(foreign_key="extraction.id", ondelete="CASCADE")
+    index: int
+    density: float
+    active_tokens: int = Field(sa_type=BigInteger)
+    max_activation: float
+    mean_activation: float
+    state: str
+    histogram: list = Field(default_factory=list, sa_type=JSON, description="[lower edge, upper edge, count] a bin.")
+    top_tokens: list = Field(default_factory=list, sa_type=JSON, description="[token, count, mean activation] each.")
+    promoted: list = Field(default_factory=list, sa_type=JSON, description="[token, logit weight], strongest first.")
+    suppressed: list = Field(default_factory=list, sa_type=JSON, description="[token, logit weight], lowest first.")
+    starred: bool = False
+    note: str = ""
+    label_id: int | None = None
+
+
+class FeatureExamples(SQLModel, table=True):
+    """All examples of a feature in one blob (``store.examples``)."""
+
+    feature_id: int = Field(primary_key=True, foreign_key="feature.id", ondelete="CASCADE")
+    blob: bytes = Field(sa_type=LargeBinary)
+
+
+class ReferenceWindow(SQLModel, table=True):
+    """A random window with every feature's activation in it, so that inactivity is known (``store.examples``)."""
+
+    __table_args__ = (UniqueConstraint("extraction_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    extraction_id: int = Field(foreign_key="extraction.id", ondelete="CASCADE")
+    number: int
+    blob: bytes = Field(sa_type=LargeBinary)
+
+
+class Label(SQLModel, table=True):
+    """A name given to a feature. Rows are only ever added; ``verdict`` is what a person said of this label.
+
+    ``origin`` is llm, human or import; ``verdict`` is "", approved or rejected. ``cost`` is US dollars, null when the
+    price is not known. ``confidence`` is the labeler's own, 0 to 1, null when it gave none.
+    """
+
+    __table_args__ = (Index("ix_label_feature", "feature_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    feature_id: int = Field(foreign_key="feature.id", ondelete="CASCADE")
+    text: str
+    explanation: str = ""
+    kind: str = ""
+    confidence: float | None = None
+    origin: str
+    provider: str = ""
+    model: str = ""
+    prompt: str = ""
+    prompt_hash: str = ""
+    evidence: dict = Field(default_factory=dict, sa_type=JSON, description="Strategy, seed, ids shown.")
+    reply: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    seconds: float | None = None
+    author: str = ""
+    run_id: int | None = None
+    verdict: str = ""
+    verdict_by: str = ""
+    verdict_at: datetime | None = time_column()
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+
+
+class LabelVector(SQLModel, table=True):
+    """The meaning vector of a label's text: unit length, float16, in the space of ``encoder``."""
+
+    label_id: int = Field(primary_key=True, foreign_key="label.id", ondelete="CASCADE")
+    encoder: str
+    vector: bytes = Field(sa_type=LargeBinary)
+
+
+class Run(SQLModel, table=True):
+    """One labeling job. ``state`` is queued, running, done, cancelled, interrupted or failed.
+
+    A worker holds the lease while ``owner`` is set and ``heartbeat`` is fresh.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    extraction_id: int = Field(foreign_key="extraction.id", ondelete="CASCADE")
+    kind: str = "label"
+    state: str = "queued"
+    config: dict = Field(default_factory=dict, sa_type=JSON)
+    prompt_tokens: int = Field(default=0, sa_type=BigInteger)
+    completion_tokens: int = Field(default=0, sa_type=BigInteger)
+    cost: float | None = Field(default=None, description="US dollars so far; null while no price is known.")
+    message: str = ""
+    owner: str = ""
+    heartbeat: datetime | None = time_column()
+    cancel: bool = False
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+    started_at: datetime | None = time_column()
+    finished_at: datetime | None = time_column()
+
+
+class RunItem(SQLModel, table=True):
+    """One feature of a run. ``state`` is queued, done, failed (with reason) or skipped (with reason)."""
+
+    __table_args__ = (Index("ix_runitem_state", "run_id", "state"),)
+
+    run_id: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    feature_id: int = Field(primary_key=True, foreign_key="feature.id", ondelete="CASCADE")
+    state: str = "queued"
+    reason_kind: str = ""
+    reason: str = ""
+    reply: str = ""
+    label_id: int | None = None
+    updated_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+
+
+class Score(SQLModel, table=True):
+    """A measured quality of a label. ``value`` is balanced accuracy, or AUROC for the embedding method."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    label_id: int = Field(foreign_key="label.id", ondelete="CASCADE", index=True)
+    method: str
+    judge: str = ""
+    value: float
+    precision: float | None = None
+    recall: float | None = None
+    n: int
+    low: float | None = None
+    high: float | None = None
+    misjudged: list = Field(default_factory=list, sa_type=JSON)
+    created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
+
+
+__all__ = ["Extraction", "Feature", "FeatureExamples", "Label", "LabelVector", "ReferenceWindow", "Run",
+           "RunItem", "Score", "Vocabulary", "now"]
