@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ def cache_activations(folder: Path, tokens: int) -> Path:
     started, counted, context = time.monotonic(), 0, 0
     with (open(folder / "acts.bin", "wb") as acts_file, open(folder / "ids.bin", "wb") as ids_file,
           open(folder / "context.bin", "wb") as context_file, open(folder / "document.bin", "wb") as document_file):
-        for batch in contexts(demo_documents(), loaded.tokenizer, length=CONTEXT_LENGTH, max_tokens=tokens, batch_size=32):
+        for batch in contexts(demo_documents(), loaded.tokenizer, length=CONTEXT_LENGTH, max_tokens=tokens,
+                              batch_size=32):
             mask = torch.from_numpy(batch.mask)
             attend = mask.clone()
             attend[:, 0] = True
@@ -45,3 +47,20 @@ def cache_activations(folder: Path, tokens: int) -> Path:
                 print(f"{counted:,} tokens, {counted / (time.monotonic() - started):,.0f} tokens/s", flush=True)
     done.write_text(json.dumps({"wanted": tokens, "tokens": counted, "contexts": context}))
     return folder
+
+
+class Cache(NamedTuple):
+    """Cached activations: acts ``[tokens, d_in]`` float16, ids, context and document ``[tokens]``."""
+
+    acts: torch.Tensor
+    ids: np.ndarray
+    context: np.ndarray
+    document: np.ndarray
+
+
+def load_cache(folder: Path) -> Cache:
+    """Map a folder that ``cache_activations`` wrote into memory."""
+    ids = np.fromfile(folder / "ids.bin", dtype=np.int32)
+    acts = np.memmap(folder / "acts.bin", dtype=np.float16, mode="c").reshape(len(ids), -1)
+    return Cache(torch.from_numpy(acts), ids, np.fromfile(folder / "context.bin", dtype=np.int32),
+                 np.fromfile(folder / "document.bin", dtype=np.uint64))

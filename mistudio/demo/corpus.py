@@ -18,7 +18,6 @@ from mistudio.demo.records import record_documents
 from mistudio.errors import CorpusError
 from mistudio.extract.corpus import Document, document_hash
 
-NAME = "installed packages"
 # Share of the characters taken from each source, while it lasts.
 SHARES = {"speech": 0.36, "code": 0.22, "science": 0.22, "markdown": 0.07, "legal": 0.03, "other code": 0.04,
           "records": 0.06}

@@ -37,7 +37,7 @@ def open_store(url: str | None = None) -> Engine:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_pragmas)
         _upgrade(engine)
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StoreError(f"The database URL {_shown(url)!r} is not valid.",
                          "Use sqlite:///path/to/file.db or postgresql://user@host/name.") from error
     except CommandError as error:

@@ -1,1 +1,1 @@
-"""What the pages share; beside app.py and pages/ the only place that imports streamlit."""
+"""What the pages share. Beside ``app.py`` and ``pages/`` this is the only code that imports streamlit."""

@@ -1,0 +1,72 @@
+"""Home: which extraction, what is in it, and what to do next."""
+
+import streamlit as st
+
+from mistudio.store.engine import session
+from mistudio.store.extractions import Coverage, coverage
+from mistudio.store.tables import Extraction
+from mistudio.ui.charts import coverage_chart
+from mistudio.ui.page import Here, link, open_page
+from mistudio.ui.setup import show_setup
+from mistudio.ui.tokens import markdown_safe
+
+STATES = {"live": "useful to look at", "rare": "fired too seldom to judge",
+          "dense": "active on a large share of tokens", "dead": "never fired"}
+
+
+def empty_home(here: Here) -> None:
+    st.title("Name what a language model has learned")
+    text = st.container(width=760)
+    text.markdown("A sparse autoencoder (SAE) turns a model's activations into thousands of features. mistudio "
+                  "collects the texts on which each feature fires, asks a language model to name the pattern, and lets "
+                  "you check, correct and search the names.")
+    with text, st.container(border=True):
+        show_setup(here.engine)
+
+
+def full_home(here: Here, extraction: Extraction) -> None:
+    st.title(extraction.name)
+    st.caption(markdown_safe(f"{extraction.model} at {extraction.hook_point} · SAE {extraction.sae}, "
+                             f"{extraction.architecture}, {extraction.d_sae:,} features · {extraction.tokens:,} tokens "
+                             f"of {extraction.corpus}"))
+    with session(here.engine) as work:
+        counts = coverage(work, extraction.id)
+    numbers = st.columns(4)
+    share = 100 * counts.labeled / counts.labelable if counts.labelable else 0
+    numbers[0].metric("Features", f"{counts.features:,}", border=True, height="stretch")
+    numbers[1].metric("Labeled", f"{counts.labeled:,}", f"{share:.0f}% of those worth labeling", delta_color="off",
+                      delta_arrow="off", border=True, height="stretch")
+    numbers[2].metric("Approved by a person", f"{counts.approved:,}", border=True, height="stretch")
+    numbers[3].metric("Rejected", f"{counts.rejected:,}", border=True, height="stretch")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.plotly_chart(coverage_chart(counts), key="coverage", config={"displayModeBar": False})
+        st.markdown("  \n".join(f"**{count:,}** {state}: {STATES.get(state, '')}"
+                                for state, count in sorted(counts.states.items(), key=lambda item: -item[1])))
+    with right, st.container(border=True):
+        next_step(counts, extraction.id)
+
+
+def next_step(counts: Coverage, extraction_id: int) -> None:
+    st.subheader("Next step")
+    waiting = counts.labeled - counts.approved
+    if not counts.labeled:
+        st.markdown("No feature has a name yet. Look at a few, then let a language model name them.")
+        link("pages/label.py", "Label the features", ":material/label:", extraction_id=extraction_id)
+        link("pages/browse.py", "Browse them first", ":material/view_list:", extraction_id=extraction_id)
+        return
+    if waiting:
+        st.markdown(f"Labels that no person has looked at: {waiting:,}. Check whether they fit their examples.")
+        link("pages/review.py", "Review the labels", ":material/rate_review:", extraction_id=extraction_id)
+    if counts.labeled < counts.labelable:
+        st.markdown(f"Features that still wait for a name: {counts.labelable - counts.labeled:,}.")
+        link("pages/label.py", "Label the rest", ":material/label:", extraction_id=extraction_id)
+    st.markdown("Look something up by its meaning.")
+    link("pages/search.py", "Search the features", ":material/search:", extraction_id=extraction_id)
+
+
+with open_page("Home", needs_extraction=False) as here:
+    if here.extraction is None:
+        empty_home(here)
+    else:
+        full_home(here, here.extraction)

@@ -1,0 +1,39 @@
+"""The command line: every job of the dashboard also runs from a shell. ``python -m mistudio --help`` lists them."""
+
+import json
+import sys
+
+import typer
+from sqlalchemy.exc import DBAPIError
+
+from mistudio.cli import jobs, labeling, reading
+from mistudio.errors import MistudioError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Name, check and search the features of a sparse autoencoder.")
+for command in (jobs.demo, jobs.extract, labeling.label, reading.runs, reading.features, reading.show, reading.search):
+    app.command()(command)
+app.command("export")(reading.export_file)
+app.command("import")(reading.import_file)
+
+
+def main() -> None:
+    """Run one command. An expected failure is a message and a hint on stderr and exit status 1, never a traceback."""
+    try:
+        app(prog_name="python -m mistudio")
+    except MistudioError as error:
+        _fail(error.message, error.hint)
+    except DBAPIError as error:
+        _fail(f"The database failed: {error.orig}", "Check that it is reachable, has space left and is not read-only.")
+
+
+def _fail(message: str, hint: str) -> None:
+    if "--json" in sys.argv:
+        print(json.dumps({"error": message, "hint": hint}), file=sys.stderr)
+    else:
+        print(f"Error: {message}", *([hint] if hint else []), sep="\n", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""``demo`` and ``extract``: the commands that run a model."""
+
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from mistudio.cli.options import AsJson, Database, config_option, opened
+from mistudio.cli.output import Steps, print_json
+from mistudio.errors import MistudioError
+from mistudio.extract.config import ExtractConfig
+from mistudio.store import Extraction, open_store, session
+from mistudio.store.extractions import coverage
+
+
+def demo(
+    db: Database = None,
+    as_json: AsJson = False,
+    tokens: Annotated[int, typer.Option(help="Tokens of the installed corpus to run.", min=1000)] = 250_000,
+    label: Annotated[int, typer.Option(help="Features to label with the embedded labeler.", min=0)] = 40,
+) -> None:
+    """Set up the demo: a small model, its SAE, an extraction and the first labels. Needs no key and no server."""
+    engine = open_store(db)
+    from mistudio.demo.setup import run_demo
+
+    with Steps() as progress:
+        extraction_id = run_demo(engine, tokens=tokens, label=label, progress=progress)
+    _print_extraction(*opened(db, extraction_id), as_json)
+
+
+def extract(
+    model: Annotated[str, config_option(ExtractConfig, "model")],
+    sae: Annotated[str, config_option(ExtractConfig, "sae")],
+    corpus: Annotated[str | None, config_option(ExtractConfig, "corpus")] = None,
+    hook_point: Annotated[str | None, config_option(ExtractConfig, "hook_point")] = None,
+    tokens: Annotated[int | None, config_option(ExtractConfig, "tokens")] = None,
+    context_length: Annotated[int | None, config_option(ExtractConfig, "context_length")] = None,
+    name: Annotated[str | None, config_option(ExtractConfig, "name")] = None,
+    device: Annotated[str | None, config_option(ExtractConfig, "device")] = None,
+    db: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a model and an SAE over a corpus and store every feature with its examples."""
+    engine = open_store(db)
+    from mistudio.extract.pipeline import extract as run_extraction
+
+    given = {"model": model, "sae": sae, "corpus": corpus, "hook_point": hook_point, "tokens": tokens,
+             "context_length": context_length, "name": name, "device": device}
+    try:
+        config = ExtractConfig(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}.") from error
+    with Steps() as progress:
+        extraction_id = run_extraction(engine, config, progress=progress)
+    _print_extraction(*opened(db, extraction_id), as_json)
+
+
+def _print_extraction(engine, extraction: Extraction, as_json: bool) -> None:
+    with session(engine) as work:
+        counts = coverage(work, extraction.id)
+    if as_json:
+        print_json({"extraction": extraction.id, "name": extraction.name, "model": extraction.model,
+                    "hook_point": extraction.hook_point, "sae": extraction.sae, "tokens": extraction.tokens,
+                    "seconds": extraction.seconds, "features": counts.features, "states": counts.states,
+                    "labeled": counts.labeled})
+        return
+    print(f"Extraction {extraction.id} ({extraction.name}): {counts.features:,} features, "
+          f"{counts.labelable:,} of them can be labeled, {counts.labeled:,} are.")
+    print("Next: python -m mistudio label, or streamlit run app.py")

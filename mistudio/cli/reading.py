@@ -1,0 +1,234 @@
+"""Commands that read the store and come back at once: runs, features, show, search, export, import."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mistudio.cli.options import AsJson, Database, ExtractionId, opened, selection
+from mistudio.cli.output import Steps, money, plain, print_json, print_table, token
+from mistudio.errors import MistudioError
+from mistudio.label.providers import FREE
+from mistudio.store import Feature, Label, Run, open_store, session
+from mistudio.store import features as store
+from mistudio.store import runs as run_store
+from mistudio.store.examples import SOURCES, SPLITS, load_examples, load_vocabulary
+from mistudio.store.labels import history
+from mistudio.store.tables import Extraction
+
+SORTS = ("index", "density", "max_activation", "label", "confidence")
+
+
+def runs(db: Database = None, extraction: ExtractionId = None, as_json: AsJson = False,
+         limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20) -> None:
+    """List labeling runs, newest first."""
+    engine = open_store(db)
+    with session(engine) as work:
+        found = [(run, run_store.run_counts(work, run.id)) for run in run_store.list_runs(work, extraction, limit)]
+    if as_json:
+        print_json([run_record(run, counts) for run, counts in found])
+        return
+    print_table(("run", "extraction", "state", "provider", "model", "done", "failed", "skipped", "left", "cost",
+                 "started"),
+                [(run.id, run.extraction_id, run.state, run.config.get("provider", ""), run.config.get("model", ""),
+                  counts["done"], counts["failed"], counts["skipped"], counts["queued"], _cost(run),
+                  f"{run.created_at:%Y-%m-%d %H:%M}") for run, counts in found],
+                right=("run", "extraction", "done", "failed", "skipped", "left"))
+
+
+def features(
+    db: Database = None,
+    extraction: ExtractionId = None,
+    as_json: AsJson = False,
+    which: Annotated[str, typer.Option("--features", help="0-99,205, all, unlabeled, labeled, unreviewed, approved, "
+                                                          "rejected or human.")] = "all",
+    state: Annotated[list[str] | None, typer.Option(help="live, rare, dense or dead; may be repeated.")] = None,
+    text: Annotated[str, typer.Option(help="Part of a label or explanation.")] = "",
+    sort: Annotated[str, typer.Option(help=f"One of {', '.join(SORTS)}.")] = "index",
+    descending: Annotated[bool, typer.Option(help="Largest first.")] = False,
+    limit: Annotated[int, typer.Option(help="How many.", min=1)] = 50,
+    offset: Annotated[int, typer.Option(help="How many to leave out first.", min=0)] = 0,
+) -> None:
+    """List features with their labels."""
+    if sort not in SORTS:
+        raise MistudioError(f"{sort!r} is not something to sort by.", f"Use one of: {', '.join(SORTS)}.")
+    engine, chosen = opened(db, extraction)
+    wanted = replace(selection(which, chosen.d_sae), states=tuple(state or ()), text=text)
+    with session(engine) as work:
+        rows = store.list_features(work, chosen.id, wanted, sort=sort, descending=descending, limit=limit,
+                                   offset=offset)
+        total = store.count_features(work, chosen.id, wanted)
+    if as_json:
+        print_json([feature_record(feature, label) for feature, label in rows])
+        return
+    print_table(("index", "label", "top tokens", "density", "max", "state"),
+                [(feature.index, _named(label), " ".join(token(row[0]) for row in feature.top_tokens[:4]),
+                  f"{feature.density:.3%}", f"{feature.max_activation:.2f}", feature.state)
+                 for feature, label in rows], right=("index", "density", "max"))
+    if total > len(rows):
+        print(f"{len(rows)} of {total:,} features; --limit and --offset show others.")
+
+
+def show(
+    index: Annotated[int, typer.Argument(help="Index of the feature in its SAE.", min=0)],
+    db: Database = None,
+    extraction: ExtractionId = None,
+    as_json: AsJson = False,
+    examples: Annotated[int, typer.Option(help="How many top and how many random examples.", min=0)] = 5,
+    prompt: Annotated[bool, typer.Option("--prompt", help="Show the prompt that a labeler would get.")] = False,
+    provider: Annotated[str, typer.Option(help="With --prompt: for which provider.")] = "openai",
+) -> None:
+    """Show one feature: statistics, tokens, examples and label; or the prompt that would name it."""
+    engine, chosen = opened(db, extraction)
+    with session(engine) as work:
+        feature, label = store.get_feature(work, chosen.id, index)
+        windows = _windows(work, chosen, feature, examples)
+        labels = history(work, feature.id)
+    if prompt:
+        from mistudio.label.ask import preview
+        from mistudio.label.config import LabelConfig
+
+        shown = preview(engine, feature.id, LabelConfig.checked(provider=provider))
+        if as_json:
+            print_json({"index": index, "template": shown.template, "hash": shown.hash, "messages": shown.messages})
+        else:
+            print("\n".join(plain(line) for line in shown.text.split("\n")))
+    elif as_json:
+        print_json(feature_record(feature, label) | {
+            "note": feature.note, "histogram": feature.histogram, "promoted": feature.promoted,
+            "suppressed": feature.suppressed, "examples": windows,
+            "history": [_label_record(entry) | {"id": entry.id} for entry in labels]})
+    else:
+        _print_feature(feature, label, windows, len(labels))
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for: words, symbols or a meaning.")],
+    db: Database = None,
+    extraction: ExtractionId = None,
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(help="How many.", min=1)] = 20,
+    meaning: Annotated[bool, typer.Option(help="Search by meaning too, or by words only.")] = True,
+) -> None:
+    """Find features by what their label says or means."""
+    engine, chosen = opened(db, extraction)
+    from mistudio.search.query import search as find
+    from mistudio.search.vectors import ensure_vectors
+
+    if meaning:
+        with Steps(quiet=as_json) as steps:
+            ensure_vectors(engine, chosen.id,
+                           lambda done, total: steps("Encoding labels", done / total, f"{done}/{total}"))
+    hits = find(engine, chosen.id, text, limit, meaning)
+    if as_json:
+        print_json([asdict(hit) for hit in hits])
+    elif hits:
+        print_table(("index", "label", "why", "explanation"),
+                    [(hit.index, hit.label, hit.why, hit.explanation) for hit in hits], right=("index",))
+    else:
+        print("No label fits.")
+
+
+def export_file(file: Annotated[Path, typer.Argument(help="A .csv or .jsonl file to write.")], db: Database = None,
+                extraction: ExtractionId = None, as_json: AsJson = False) -> None:
+    """Write every current label to a file that names model, hook point, SAE and feature index."""
+    from mistudio.exchange.labels import export_labels
+
+    engine, chosen = opened(db, extraction)
+    count = export_labels(engine, chosen.id, file)
+    if as_json:
+        print_json({"file": str(file), "extraction": chosen.id, "labels": count})
+    else:
+        print(f"{count:,} labels of extraction {chosen.id} written to {plain(file)}.")
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A .csv or .jsonl file to read.")],
+    db: Database = None,
+    extraction: ExtractionId = None,
+    as_json: AsJson = False,
+    replace_human: Annotated[bool, typer.Option("--replace-human",
+                                                help="Also replace labels a person wrote or approved here.")] = False,
+) -> None:
+    """Read labels from a file: all of them or, if anything in it is wrong, none."""
+    from mistudio.exchange.labels import import_labels
+
+    engine, chosen = opened(db, extraction)
+    report = import_labels(engine, chosen.id, file, replace_human=replace_human)
+    if as_json:
+        print_json({"file": str(file), "extraction": chosen.id} | asdict(report))
+        return
+    print(f"{report.rows:,} rows read into extraction {chosen.id}: {report.added:,} labels added, "
+          f"{report.unchanged:,} already there, {report.restored:,} made current again, "
+          f"{report.judged:,} verdicts set.")
+    if report.kept:
+        print(f"{report.kept:,} features kept the label a person gave them; --replace-human replaces those too.")
+
+
+def run_record(run: Run, counts: dict[str, int]) -> dict:
+    """A run as JSON shows it; an unknown cost is null."""
+    return {"run": run.id, "extraction": run.extraction_id, "kind": run.kind, "state": run.state,
+            "message": run.message, "config": run.config, "items": counts, "prompt_tokens": run.prompt_tokens,
+            "completion_tokens": run.completion_tokens, "cost": run.cost, "created_at": run.created_at,
+            "started_at": run.started_at, "finished_at": run.finished_at}
+
+
+def feature_record(feature: Feature, label: Label | None) -> dict:
+    """A feature and its current label as JSON shows them."""
+    return {"index": feature.index, "state": feature.state, "density": feature.density,
+            "active_tokens": feature.active_tokens, "max_activation": feature.max_activation,
+            "mean_activation": feature.mean_activation, "top_tokens": feature.top_tokens, "starred": feature.starred,
+            "label": _label_record(label) if label else None}
+
+
+def _label_record(label: Label) -> dict:
+    return {"text": label.text, "explanation": label.explanation, "kind": label.kind, "confidence": label.confidence,
+            "origin": label.origin, "verdict": label.verdict, "provider": label.provider, "model": label.model,
+            "author": label.author, "created_at": label.created_at}
+
+
+def _windows(work, extraction: Extraction, feature: Feature, count: int) -> list[dict]:
+    found = load_examples(work, feature)
+    if found is None:
+        return []
+    vocabulary = load_vocabulary(work, extraction.vocabulary_hash)
+    windows = []
+    for source in SOURCES:
+        chosen = found.only(source=source)
+        if source == "top":
+            chosen = chosen.take((-chosen.strength()).argsort(kind="stable"))
+        for row in range(min(count, len(chosen))):
+            inside = chosen.tokens[row] >= 0
+            windows.append({
+                "source": source, "split": SPLITS[chosen.split[row]], "strength": float(chosen.strength()[row]),
+                "tokens": [vocabulary[id_] if id_ < len(vocabulary) else f"[{id_}]"
+                           for id_ in chosen.tokens[row][inside]],
+                "activations": [float(value) for value in chosen.activations[row][inside]]})
+    return windows
+
+
+def _print_feature(feature: Feature, label: Label | None, windows: list[dict], labels: int) -> None:
+    print(f"Feature {feature.index}: {plain(label.text) if label else 'not labeled'}")
+    if label:
+        by = " ".join(filter(None, (label.provider, label.model))) or label.author
+        print(plain(label.explanation) if label.explanation else "No explanation.")
+        print(f"Label by {label.origin}{f' ({plain(by)})' if by else ''}, {label.verdict or 'not reviewed'}; "
+              f"{labels} in its history")
+    print(f"{feature.state}, active on {feature.density:.3%} of tokens, maximum {feature.max_activation:.2f}")
+    for title, rows in (("Top tokens", feature.top_tokens), ("Promotes", feature.promoted),
+                        ("Suppresses", feature.suppressed)):
+        if rows:
+            print(f"{title}: {' '.join(token(row[0]) for row in rows[:8])}")
+    for window in windows:
+        parts = [f"<<{plain(text)}>>" if active > 0 else plain(text)
+                 for text, active in zip(window["tokens"], window["activations"], strict=True)]
+        print(f"{window['source']:>6} {window['strength']:7.2f}  {''.join(parts)}")
+
+
+def _named(label: Label | None) -> str:
+    return "" if label is None else f"{label.text} (rejected)" if label.verdict == "rejected" else label.text
+
+
+def _cost(run: Run) -> str:
+    return "free" if run.config.get("provider") in FREE else money(run.cost)

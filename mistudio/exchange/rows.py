@@ -1,0 +1,189 @@
+"""Rows of label files: what each column holds, and how CSV and JSONL write it so that reading gives it back.
+
+The columns are a promise to other tools; new ones are only ever added at the end.
+"""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mistudio.errors import ExchangeError
+from mistudio.store.tables import Extraction, Feature, Label
+
+ORIGINS = ("llm", "human", "import")
+VERDICTS = ("", "approved", "rejected")
+FORMS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+# A spreadsheet runs a cell that begins with one of these; a quote in front stops it, and reading takes it off again.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+class LabelRow(BaseModel):
+    """One label of a file. Only ``feature`` and ``label`` must be there."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = ""
+    hook_point: str = ""
+    sae: str = ""
+    sae_hash: str = ""
+    feature: int = Field(ge=0)
+    label: str
+    explanation: str = ""
+    kind: str = ""
+    confidence: float | None = Field(None, ge=0, le=1)
+    origin: str = "import"
+    verdict: str = ""
+    provider: str = ""
+    label_model: str = ""
+    author: str = ""
+    created_at: datetime | None = None
+    verdict_by: str = ""
+    verdict_at: datetime | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _storable(cls, value):
+        if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+            raise ValueError("holds a character that cannot be stored (NUL or half of a surrogate pair)")
+        return value
+
+    @field_validator("label")
+    @classmethod
+    def _some_text(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is empty")
+        return value.strip()
+
+    @field_validator("origin")
+    @classmethod
+    def _known_origin(cls, value: str) -> str:
+        if value not in ORIGINS:
+            raise ValueError(f"{value!r} is not one of {', '.join(ORIGINS)}")
+        return value
+
+    @field_validator("verdict")
+    @classmethod
+    def _known_verdict(cls, value: str) -> str:
+        if value not in VERDICTS:
+            raise ValueError(f"{value!r} is not approved, rejected or nothing")
+        return value
+
+    @field_validator("created_at", "verdict_at")
+    @classmethod
+    def _with_zone(cls, value: datetime | None) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+COLUMNS = tuple(LabelRow.model_fields)
+
+
+def row_of(extraction: Extraction, feature: Feature, label: Label) -> LabelRow:
+    """The row that stands for a feature's label."""
+    return LabelRow.model_construct(
+        model=extraction.model, hook_point=extraction.hook_point, sae=extraction.sae, sae_hash=extraction.sae_hash,
+        feature=feature.index, label=label.text, explanation=label.explanation, kind=label.kind,
+        confidence=label.confidence, origin=label.origin, verdict=label.verdict, provider=label.provider,
+        label_model=label.model, author=label.author, created_at=label.created_at, verdict_by=label.verdict_by,
+        verdict_at=label.verdict_at)
+
+
+def form_of(path: Path) -> str:
+    """``csv`` or ``jsonl``, by the file's ending.
+
+    Raises:
+        ExchangeError: it ends in something else.
+    """
+    form = FORMS.get(path.suffix.lower())
+    if form is None:
+        raise ExchangeError(f"{path.name} is neither .csv nor .jsonl.", "Give the file one of these endings.")
+    return form
+
+
+def write_rows(rows: list[LabelRow], form: str) -> str:
+    """The text of a file, header included even when there are no rows."""
+    out = io.StringIO(newline="")
+    if form == "jsonl":
+        out.writelines(json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n" for row in rows)
+        return out.getvalue()
+    table = csv.writer(out)
+    table.writerow(COLUMNS)
+    for row in rows:
+        values = row.model_dump(mode="json")
+        table.writerow(["" if values[name] is None else _guarded(values[name]) for name in COLUMNS])
+    return out.getvalue()
+
+
+def read_rows(data: bytes, form: str) -> list[tuple[int, LabelRow]]:
+    """``(row number, row)`` of every label of a file. In CSV row 1 is the first below the header.
+
+    Raises:
+        ExchangeError: the file is not UTF-8, lacks a column, or a value does not fit; names row and column.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ExchangeError(f"The file is not UTF-8 (byte {error.start}).",
+                            "Save it as UTF-8 and try again.") from error
+    records = _csv_records(text) if form == "csv" else _jsonl_records(text)
+    return [(number, _row(number, record)) for number, record in records]
+
+
+def _csv_records(text: str) -> list[tuple[int, dict]]:
+    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        missing = [name for name in ("feature", "label") if name not in (table.fieldnames or [])]
+        if missing:
+            raise ExchangeError(f"The file has no column {' and no column '.join(missing)}.",
+                                "Its first line must name the columns; at least feature and label are needed.")
+        records = []
+        for number, record in enumerate(table, start=1):
+            if None in record or None in record.values():
+                raise ExchangeError(f"Row {number} does not have {len(table.fieldnames)} columns like the header.",
+                                    "Put values that hold commas or line breaks in double quotes.")
+            records.append((number, {name: _unguarded(value) for name, value in record.items()
+                                     if value != "" or name == "label"}))
+        return records
+    except csv.Error as error:
+        raise ExchangeError(f"The file is not readable as CSV near line {table.line_num}: {error}.",
+                            "Check its double quotes, or use JSONL.") from error
+
+
+def _jsonl_records(text: str) -> list[tuple[int, dict]]:
+    records = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ExchangeError(f"Row {number} is not valid JSON: {error}.", "Write one JSON object a line.") from error
+        if not isinstance(record, dict):
+            raise ExchangeError(f"Row {number} is not a JSON object.", "Write one JSON object a line.")
+        for name in ("feature", "label"):
+            if record.get(name) is None:
+                raise ExchangeError(f"Row {number} has no {name}.", "Every row needs at least feature and label.")
+        records.append((number, {name: value for name, value in record.items() if value is not None}))
+    return records
+
+
+def _row(number: int, record: dict) -> LabelRow:
+    try:
+        return LabelRow.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ExchangeError(f"Row {number}, column {first['loc'][0]}: {reason} (got {str(first['input'])[:60]!r}).",
+                            "Correct that value; nothing was imported.") from error
+
+
+def _guarded(value) -> str:
+    return "'" + value if isinstance(value, str) and FORMULA.match(value) else str(value)
+
+
+def _unguarded(value: str) -> str:
+    return value[1:] if value.startswith("'") and FORMULA.match(value) else value

@@ -1,0 +1,23 @@
+"""What an extraction can be told. The page, the shell and the stored row all use this one object."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ExtractConfig(BaseModel):
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    model: str = Field(description="Hugging Face id or local folder of the language model.")
+    sae: str = Field(description="Folder or Hugging Face id (owner/name:subfolder) of the SAE.")
+    corpus: str = Field("demo", description="A text file, a folder of them, or demo (text of installed packages).")
+    tokens: int = Field(250_000, ge=1_000, description="How many tokens to run.")
+    hook_point: str | None = Field(None, description="Where activations are read; the SAE's own if unset.")
+    context_length: int | None = Field(None, ge=8, le=4096, description="Tokens a context; the SAE's own, or 128.")
+    name: str = Field("", description="A name for the extraction; made from model and SAE if empty.")
+    device: str = Field("auto", description="auto, cpu or cuda.")
+    dtype: str = Field("bfloat16", description="Number format the model runs in: bfloat16, float16 or float32.")
+    batch_size: int = Field(16, ge=1, description="Contexts a batch.")
+    window: int = Field(32, ge=8, description="Tokens an example.")
+    top: tuple[int, int, int] = Field((20, 8, 10), description="Strongest examples kept: explain, select, test split.")
+    sample: tuple[int, int, int] = Field((24, 8, 24), description="Random active examples kept, likewise.")
+    references: int = Field(800, ge=0, description="Random windows kept with every feature's activation in them.")
+    seed: int = Field(0, description="Seed of the random sample.")

@@ -1,0 +1,142 @@
+"""After the pass: logit lens, feature states, top tokens, and writing it all down."""
+
+import hashlib
+import json
+import zlib
+from collections import defaultdict
+
+import numpy as np
+import torch
+from sqlalchemy import insert
+from sqlmodel import Session
+from transformers import PreTrainedTokenizerBase
+
+from mistudio.extract.running import RunningTop
+from mistudio.model.load import LoadedModel
+from mistudio.sae.sae import SAE
+from mistudio.store.examples import Examples
+from mistudio.store.tables import Feature, FeatureExamples, ReferenceWindow, Vocabulary
+
+RARE_BELOW = 10  # active tokens
+DENSE_ABOVE = 0.1
+LENS_TOKENS = 10
+SAME_BEFORE, SAME_AFTER = 8, 3  # windows alike on these tokens around the peak count as one
+
+
+def store_vocabulary(work: Session, tokenizer: PreTrainedTokenizerBase) -> tuple[str, list[str]]:
+    """Store the text of every token id once for each tokenizer; returns its hash and the texts."""
+    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))], clean_up_tokenization_spaces=False)
+    packed = json.dumps(texts, ensure_ascii=False).encode("utf-8", "replace")
+    hashed = hashlib.sha256(packed).hexdigest()
+    if work.get(Vocabulary, hashed) is None:
+        work.add(Vocabulary(hash=hashed, tokens=zlib.compress(packed)))
+    return hashed, texts
+
+
+@torch.inference_mode()
+def logit_lens(loaded: LoadedModel, sae: SAE, vocabulary: list[str]) -> list[tuple[list, list]]:
+    """For each feature its promoted and suppressed output tokens, ``[[token, weight], ...]``.
+
+    The decoder direction through the final norm's gain and the unembedding, centred over the vocabulary
+    (nostalgebraist 2020, "interpreting GPT: the logit lens"). Empty when the model has no unembedding.
+    """
+    head = loaded.model.get_output_embeddings()
+    if head is None:
+        return [([], [])] * sae.d_sae
+    base = getattr(loaded.model, loaded.model.base_model_prefix, loaded.model)
+    norm = next((getattr(base, name) for name in ("norm", "ln_f", "final_layer_norm") if hasattr(base, name)), None)
+    gain = norm.weight.float() if norm is not None else torch.ones(sae.d_in, device=head.weight.device)
+    result = []
+    for rows in (sae.W_dec * gain).to(head.weight.dtype).split(512):
+        logits = (rows @ head.weight.T)[:, :len(vocabulary)].float()
+        logits -= logits.mean(1, keepdim=True)
+        for values, ids in zip(*(part.tolist() for part in _ends(logits)), strict=True):
+            pairs = [[vocabulary[token], round(value, 3)] for value, token in zip(values, ids, strict=True)]
+            result.append((pairs[:LENS_TOKENS], pairs[LENS_TOKENS:]))
+    return result
+
+
+def _ends(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    high, low = torch.topk(logits, LENS_TOKENS), torch.topk(logits, LENS_TOKENS, largest=False)
+    return torch.cat([high.values, low.values], 1), torch.cat([high.indices, low.indices], 1)
+
+
+def write_features(work: Session, extraction_id: int, collected, vocabulary: list[str], lens: list) -> None:
+    """Write features, their examples and the reference windows in one transaction."""
+    statistics = collected.statistics
+    active, maximum = statistics.active.cpu().numpy(), statistics.maximum.cpu().numpy()
+    mean = (statistics.total.cpu().numpy() / np.maximum(active, 1))
+    examples = collect_examples(collected.top, collected.sample)
+    rows = [
+        {"extraction_id": extraction_id, "index": index, "density": active[index] / statistics.tokens,
+         "active_tokens": int(active[index]), "max_activation": float(maximum[index]),
+         "mean_activation": float(mean[index]), "state": feature_state(int(active[index]), statistics.tokens),
+         "histogram": histogram, "top_tokens": top_tokens(examples[index], vocabulary),
+         "promoted": lens[index][0], "suppressed": lens[index][1], "starred": False, "note": ""}
+        for index, histogram in enumerate(statistics.histograms())]
+    ids = work.exec(insert(Feature).returning(Feature.id, sort_by_parameter_order=True), params=rows).scalars().all()
+    blobs = [{"feature_id": feature_id, "blob": found.to_blob()}
+             for feature_id, found in zip(ids, examples, strict=True) if len(found)]
+    if blobs:
+        work.exec(insert(FeatureExamples), params=blobs)
+    windows = [{"extraction_id": extraction_id, "number": number, "blob": reference.to_blob()}
+               for number, reference in enumerate(collected.references.windows())]
+    if windows:
+        work.exec(insert(ReferenceWindow), params=windows)
+
+
+def feature_state(active_tokens: int, tokens: int) -> str:
+    """live, rare (too few activations to judge), dense (active on over a tenth of the tokens) or dead."""
+    if not active_tokens:
+        return "dead"
+    if active_tokens < RARE_BELOW:
+        return "rare"
+    return "dense" if active_tokens / tokens > DENSE_ABOVE else "live"
+
+
+def collect_examples(top: list[RunningTop], sample: list[RunningTop]) -> list[Examples]:
+    """One ``Examples`` a feature from the running top-k of every split, near-identical windows dropped."""
+    parts = []
+    for split, pair in enumerate(zip(top, sample, strict=True)):
+        for source, running in enumerate(pair):
+            parts.append((split, source, {name: value.cpu().numpy() for name, value in running.ordered().items()}))
+    return [_examples_of(feature, parts) for feature in range(len(top[0].keys))]
+
+
+def _examples_of(feature: int, parts: list) -> Examples:
+    gathered: dict[str, list[np.ndarray]] = defaultdict(list)
+    for split, source, part in parts:
+        keep = np.flatnonzero(part["filled"][feature])
+        for name in ("tokens", "acts", "peak", "context", "document"):
+            gathered[name].append(part[name][feature][keep])
+        gathered["split"].append(np.full(len(keep), split))
+        gathered["source"].append(np.full(len(keep), source))
+    whole = {name: np.concatenate(pieces) for name, pieces in gathered.items()}
+    found = Examples(whole["tokens"], whole["acts"], whole["peak"], whole["context"],
+                     whole["document"].astype(np.uint64), whole["split"], whole["source"])
+    return found.take(_distinct(found))
+
+
+def _distinct(found: Examples) -> np.ndarray:
+    """Rows whose tokens around the peak were not seen before in the same split and source."""
+    seen: set[tuple] = set()
+    keep = []
+    for row in range(len(found)):
+        start = max(int(found.peak[row]) - SAME_BEFORE, 0)
+        near = found.tokens[row, start:int(found.peak[row]) + SAME_AFTER].tobytes()
+        key = (int(found.split[row]), int(found.source[row]), near)
+        if key not in seen:
+            seen.add(key)
+            keep.append(row)
+    return np.array(keep, dtype=np.int64)
+
+
+def top_tokens(found: Examples, vocabulary: list[str], most: int = 12) -> list[list]:
+    """``[[token, count, mean activation], ...]`` of the peaks of the explain split, by summed activation."""
+    shown = found.only(split="explain")
+    totals: dict[int, list[float]] = defaultdict(lambda: [0, 0.0])
+    for token, strength in zip(shown.tokens[np.arange(len(shown)), shown.peak], shown.strength(), strict=True):
+        totals[int(token)][0] += 1
+        totals[int(token)][1] += float(strength)
+    order = sorted(totals.items(), key=lambda item: -item[1][1])[:most]
+    return [[vocabulary[token], int(count), round(total / count, 3)] for token, (count, total) in order if token >= 0]

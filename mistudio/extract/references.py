@@ -1,0 +1,44 @@
+"""A random pool of windows with every feature's activation in them, so that a feature is *known* to be silent there."""
+
+import heapq
+
+import numpy as np
+
+from mistudio.extract.statistics import Active
+from mistudio.store.examples import Reference
+
+
+class ReferencePool:
+    """An unbiased sample of ``size`` contexts, one window of ``window`` tokens from each."""
+
+    def __init__(self, size: int, window: int, seed: int):
+        self.size, self.window = size, window
+        self.random = np.random.default_rng(seed)
+        self.heap: list[tuple[float, int, Reference]] = []
+
+    def add(self, tokens: np.ndarray, active: Active, context: np.ndarray, document: np.ndarray,
+            split: np.ndarray) -> None:
+        """Offer a batch: tokens ``[batch, pos]`` with -1 where nothing counts; the rest as in ``Rows``."""
+        draws = self.random.random((len(tokens), 2))
+        row, position, feature, value = (part.cpu().numpy() for part in active)
+        for at, (key, place) in enumerate(draws):
+            if not self.size or (len(self.heap) == self.size and key <= self.heap[0][0]):
+                continue
+            length = int((tokens[at] >= 0).nonzero()[0].max(initial=0)) + 1
+            start = int(place * max(length - self.window + 1, 1))
+            inside = (row == at) & (position >= start) & (position < start + self.window)
+            order = np.lexsort((position[inside], feature[inside]))
+            window = np.full(self.window, -1, dtype=np.int32)
+            shown = tokens[at, start:start + self.window]
+            window[:len(shown)] = shown
+            item = (key, int(context[at]), Reference(
+                window, int(split[at]), int(document[at]), feature[inside][order],
+                position[inside][order] - start, np.minimum(value[inside][order], 65504)))
+            if len(self.heap) < self.size:
+                heapq.heappush(self.heap, item)
+            else:
+                heapq.heapreplace(self.heap, item)
+
+    def windows(self) -> list[Reference]:
+        """The pool, in corpus order."""
+        return [reference for _key, _context, reference in sorted(self.heap, key=lambda item: item[1])]

@@ -1,0 +1,103 @@
+"""A running top-k for every feature, with the windows of its winners.
+
+With the activation as key it keeps the strongest examples; with a random number as key it is a reservoir that keeps an
+unbiased sample (Efraimidis and Spirakis 2006, with equal weights). Memory is ``d_sae x k x window``, whatever the
+number of tokens, and a merge costs work only for features that have a new winner.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Rows(NamedTuple):
+    """A batch of contexts as the merges need it: tokens ``[batch, pos]`` int32 (-1 where nothing is shown), acts
+    ``[batch, pos, d_sae]``, peak ``[batch, d_sae]`` position of each feature's maximum, context and document
+    ``[batch]`` int64.
+    """
+
+    tokens: Tensor
+    acts: Tensor
+    peak: Tensor
+    context: Tensor
+    document: Tensor
+
+    def take(self, rows: Tensor) -> "Rows":
+        return Rows(*(part[rows] for part in self))
+
+
+class RunningTop:
+    """The ``k`` contexts with the largest keys for each of ``d_sae`` features; equal keys go to the earlier context.
+
+    ``keys``, ``slot`` ``[d_sae, k]`` are sorted by key, largest first, with minus infinity for places still empty;
+    ``slot`` says where in ``tokens``, ``acts`` ``[d_sae, k, window]``, ``peak``, ``context`` and ``document``
+    ``[d_sae, k]`` the entry's window lies.
+    """
+
+    def __init__(self, d_sae: int, k: int, window: int, device: torch.device | str = "cpu"):
+        self.k, self.window = k, window
+        self.keys = torch.full((d_sae, k), -torch.inf, device=device)
+        self.slot = torch.arange(k, device=device).repeat(d_sae, 1)
+        self.tokens = torch.full((d_sae, k, window), -1, dtype=torch.int32, device=device)
+        self.acts = torch.zeros((d_sae, k, window), dtype=torch.float16, device=device)
+        self.peak = torch.zeros((d_sae, k), dtype=torch.int64, device=device)
+        self.context = torch.full((d_sae, k), -1, dtype=torch.int64, device=device)
+        self.document = torch.zeros((d_sae, k), dtype=torch.int64, device=device)
+
+    def merge(self, keys: Tensor, rows: Rows) -> None:
+        """Take in a batch of contexts, in corpus order.
+
+        Args:
+            keys: ``[batch, d_sae]``; minus infinity where a context is no candidate.
+        """
+        if not self.k or not len(keys):
+            return
+        feature = (keys > self.keys[:, -1]).any(0).nonzero().flatten()
+        if not len(feature):
+            return
+        both = torch.cat([self.keys[feature], keys[:, feature].T], dim=1)
+        ordered, order = both.sort(dim=1, descending=True, stable=True)
+        ordered, order = ordered[:, :self.k], order[:, :self.k]
+        new = order >= self.k
+        kept = torch.zeros_like(both, dtype=torch.bool).scatter_(1, order, True)[:, :self.k]
+        # Each feature frees exactly as many places as it has new winners, so the two lists below pair up.
+        before = self.slot[feature]
+        slot = before.gather(1, order.clamp(max=self.k - 1))
+        slot[new] = before[~kept]
+        self.keys[feature], self.slot[feature] = ordered, slot
+        self._store(feature[new.nonzero()[:, 0]], slot[new], order[new] - self.k, rows)
+
+    def _store(self, feature: Tensor, slot: Tensor, row: Tensor, rows: Rows) -> None:
+        length = rows.tokens.shape[1]
+        peak = rows.peak[row, feature]
+        start = (peak - self.window // 2).clamp(0, max(length - self.window, 0))
+        at = start[:, None] + torch.arange(self.window, device=row.device)
+        outside = at >= length
+        at = at.clamp(max=length - 1)
+        self.tokens[feature, slot] = rows.tokens[row[:, None], at].masked_fill(outside, -1)
+        acts = rows.acts[row[:, None], at, feature[:, None]].masked_fill(outside, 0)
+        self.acts[feature, slot] = acts.clamp(max=65504).half()
+        self.peak[feature, slot] = peak - start
+        self.context[feature, slot] = rows.context[row]
+        self.document[feature, slot] = rows.document[row]
+
+    def ordered(self) -> dict[str, Tensor]:
+        """Everything in order of key: tokens, acts, peak, context, document, and ``filled`` ``[d_sae, k]`` bool."""
+        wide = self.slot[:, :, None].expand(-1, -1, self.window)
+        return {"tokens": self.tokens.gather(1, wide), "acts": self.acts.gather(1, wide),
+                "peak": self.peak.gather(1, self.slot), "context": self.context.gather(1, self.slot),
+                "document": self.document.gather(1, self.slot), "filled": self.keys > -torch.inf}
+
+
+def random_keys(context: Tensor, d_sae: int, seed: int) -> Tensor:
+    """``[batch, d_sae]`` float32 in [0, 1): a hash of (context, feature, seed), so any batching draws the same sample.
+
+    The mixing steps are those of splitmix64 (Steele, Lea and Flood 2014), in wrapping int64 arithmetic.
+    """
+    feature = torch.arange(d_sae, device=context.device)
+    mixed = context[:, None] * 0x5851F42D4C957F2D + feature * 0x14057B7EF767814F + seed * 0x2545F4914F6CDD1D
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * factor
+    mixed = (mixed ^ (mixed >> 31)) & 0x7FFFFFFF
+    return (mixed >> 7).float() / (1 << 24)

@@ -1,0 +1,56 @@
+"""Runs in the background of this process. They outlive the page that started them; the database tells how they go."""
+
+import logging
+import threading
+
+from sqlalchemy import Engine
+
+from mistudio.errors import MistudioError
+from mistudio.label.providers import make_provider
+from mistudio.label.run import run_config, work_run
+from mistudio.store import runs, session
+
+log = logging.getLogger(__name__)
+_threads: dict[tuple[str, int], threading.Thread] = {}
+_lock = threading.Lock()
+
+
+def launch(engine: Engine, run_id: int, api_key: str | None = None) -> threading.Thread:
+    """Work on a queued run in a daemon thread; the thread that already does so, if there is one.
+
+    Args:
+        api_key: handed to the provider and kept nowhere else.
+    """
+    key = (str(engine.url), run_id)
+    with _lock:
+        for ended in [other for other, thread in _threads.items() if not thread.is_alive()]:
+            del _threads[ended]
+        if key not in _threads:
+            thread = threading.Thread(target=_work, args=(engine, run_id, api_key), name=f"run-{run_id}", daemon=True)
+            _threads[key] = thread
+            thread.start()
+        return _threads[key]
+
+
+def active_run_ids() -> set[int]:
+    """Runs that this process is working on."""
+    with _lock:
+        return {run_id for (_url, run_id), thread in _threads.items() if thread.is_alive()}
+
+
+def _work(engine: Engine, run_id: int, api_key: str | None) -> None:
+    try:
+        with session(engine) as work:
+            config = run_config(runs.get_run(work, run_id))
+        work_run(engine, run_id, make_provider(config, api_key))
+    except MistudioError as error:
+        _fail(engine, run_id, str(error))
+    except Exception as error:
+        log.exception("run %s ended with a defect", run_id)
+        _fail(engine, run_id, f"A defect of mistudio: {type(error).__name__}: {error}")
+
+
+def _fail(engine: Engine, run_id: int, message: str) -> None:
+    """Say on the run why it cannot go on, unless a worker has it."""
+    with session(engine) as work:
+        runs.fail_unowned(work, run_id, message)

@@ -1,0 +1,51 @@
+"""The prompt of the embedded labeler. Its adapter was trained on exactly this text: change one, retrain the other."""
+
+# Windows are worth little to a small model when they are faint, and no more than these fit what it was trained on.
+MINIMUM_STRENGTH = 3.0
+MOST_WINDOWS, MOST_TOKENS = 8, 6
+BEFORE, AFTER = 45, 22
+
+# A bare mark between quotes says little to a small model; its name does.
+_NAMES = {
+    "\n": "newline", "\n\n": "blank line", " ": "space", "\t": "tab", ".": "period", ",": "comma", ":": "colon",
+    ";": "semicolon", "!": "exclamation mark", "?": "question mark", "(": "opening bracket", ")": "closing bracket",
+    "[": "opening square bracket", "]": "closing square bracket", "{": "opening brace", "}": "closing brace",
+    "<": "less than", ">": "greater than", '"': "double quote", "'": "single quote", "`": "backtick",
+    "“": "opening quote", "”": "closing quote", "‘": "opening quote", "’": "apostrophe", "-": "hyphen", "–": "dash",
+    "—": "dash", "_": "underscore", "/": "slash", "\\": "backslash", "|": "vertical bar", "#": "hash",
+    "$": "dollar sign", "€": "euro sign", "£": "pound sign", "%": "percent sign", "&": "ampersand", "*": "asterisk",
+    "**": "double asterisk", "+": "plus sign", "=": "equals sign", "==": "double equals", "@": "at sign",
+    "^": "caret", "~": "tilde", "°": "degree sign", "...": "ellipsis", "…": "ellipsis", '"""': "triple quote",
+    "'''": "triple quote", "```": "code fence", "->": "arrow", "//": "double slash", "()": "empty brackets",
+    "[]": "empty square brackets", "{}": "empty braces",
+}
+
+
+def named(token: str) -> str:
+    """A token as it stands in the "Active tokens" line: marks and white space with their names after them."""
+    name = _NAMES.get(token) or _NAMES.get(token.strip())
+    if name is None and token and not token.strip():
+        name = "newlines" if "\n" in token else "spaces"
+    return f'"{visible(token)}" ({name})' if name else visible(token).strip()
+
+
+def visible(text: str) -> str:
+    """The text on one line: newlines, returns and tabs as backslash escapes."""
+    return text.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def completion_text(tokens: list[str], windows: list[tuple[float, str, str, str]]) -> str:
+    """The prompt that the embedded labeler completes with a label; it ends with ``Label:``.
+
+    Args:
+        tokens: active tokens, most telling first; repeats and those over ``MOST_TOKENS`` are left out.
+        windows: ``(strength 0-10, text before, active text, text after)``, strongest first. Those under
+            ``MINIMUM_STRENGTH`` are left out unless nothing else is there, those over ``MOST_WINDOWS`` always.
+    """
+    shown = list(dict.fromkeys(named(token) for token in tokens))[:MOST_TOKENS]
+    strong = [window for window in windows if window[0] >= MINIMUM_STRENGTH] or windows
+    lines = [f"Active tokens: {' | '.join(shown)}"]
+    for strength, before, active, after in strong[:MOST_WINDOWS]:
+        text = f"{visible(before[-BEFORE:])}<<{visible(active)}>>{visible(after[:AFTER])}"
+        lines.append(f"{round(strength)}: {text}")
+    return "\n".join([*lines, "Label:"])

@@ -1,0 +1,120 @@
+"""In process, without a server or key: SmolLM2-135M with the shipped LoRA adapter (``mistudio/demo/adapter``)."""
+
+import json
+import re
+import threading
+import time
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mistudio.errors import ModelError, ProviderError, ProviderSetupError
+from mistudio.label.providers import CONCURRENCY, Completion, Messages
+from mistudio.settings import settings
+
+if TYPE_CHECKING:
+    from mistudio.model.load import LoadedModel
+
+ADAPTER = Path(__file__).resolve().parents[2] / "demo" / "adapter"
+WEIGHTS = "adapter_model.safetensors"
+# Eight words are under 20 tokens, word pieces and quotes included; what goes on longer than this is a loop.
+MOST_TOKENS = 24
+
+_lock = threading.Lock()
+
+
+class EmbeddedProvider:
+    """Completes the ``completion-v1`` prompt with a label, greedily; the process shares one model.
+
+    The reply's confidence is the mean probability of the label's tokens. Its kind is stated only where the active
+    tokens alone decide it, and it has no explanation.
+    """
+
+    name = "embedded"
+    model = "SmolLM2-135M + label adapter"
+    default_concurrency = CONCURRENCY["embedded"]
+    template = "completion-v1"
+
+    def __init__(self, adapter: Path = ADAPTER):
+        if not (adapter / WEIGHTS).exists():
+            raise ProviderSetupError(
+                f"The embedded labeler's adapter is missing: there is no {adapter / WEIGHTS}.",
+                "Restore the folder from the repository, or train it: python -m mistudio.demo.train_adapter --help",
+                kind="setup")
+        self.adapter = adapter
+
+    def complete(self, messages: Messages, schema: dict) -> Completion:
+        prompt = messages[-1]["content"]
+        started = time.monotonic()
+        # One call at a time: two would only halve each other's share of the cores.
+        with _lock:
+            loaded = _load(self.adapter)
+            label, confidence, prompt_tokens, label_tokens = _continue(loaded, prompt)
+        answer = {"label": label, "explanation": "", "kind": kind_of(prompt), "confidence": round(confidence, 3)}
+        return Completion(json.dumps(answer), prompt_tokens, label_tokens, time.monotonic() - started)
+
+
+def kind_of(prompt: str) -> str:
+    """The kind that the marked tokens of a prompt's windows decide: number, punctuation, token, or "" when none is."""
+    tokens = {re.sub(r"\\[nrt]", "", token).strip() for token in re.findall(r"<<(.+?)>>(?!>)", prompt)}
+    if not tokens:
+        return ""
+    if all(token.isdigit() for token in tokens):
+        return "number"
+    if not any(char.isalnum() for token in tokens for char in token):
+        return "punctuation"
+    return "token" if len(tokens) == 1 else ""
+
+
+@lru_cache(maxsize=1)
+def _load(adapter: Path) -> "LoadedModel":
+    from peft import PeftModel
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    from mistudio.demo.fetch import demo_model
+    from mistudio.model.load import load_model
+
+    logging.disable_progress_bar()
+    # peft asks transformers for a property by its former name; nothing a user could do about it.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+    try:
+        loaded = load_model(str(demo_model()), device=settings().device)
+        loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
+    except ModelError as error:
+        raise ProviderSetupError(error.message, error.hint, kind="setup") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ProviderSetupError(f"The embedded labeler's adapter in {adapter} cannot be used: {error}",
+                                 "Restore the folder from the repository.", kind="setup") from error
+    loaded.model.eval()
+    return loaded
+
+
+def _continue(loaded: "LoadedModel", prompt: str) -> tuple[str, float, int, int]:
+    """The label, the mean probability of its tokens, and the tokens read and written.
+
+    Raises:
+        ProviderError: the model did not end its label, or wrote nothing.
+    """
+    import torch
+
+    tokenizer, model = loaded.tokenizer, loaded.model
+    read = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").to(model.device)
+    newline = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
+    with torch.inference_mode():
+        written = model.generate(
+            **read, max_new_tokens=MOST_TOKENS, do_sample=False, eos_token_id=[newline, tokenizer.eos_token_id],
+            pad_token_id=tokenizer.eos_token_id, return_dict_in_generate=True, output_logits=True)
+    count = read["input_ids"].shape[1]
+    ids = written.sequences[0, count:]
+    if ids[-1] not in (newline, tokenizer.eos_token_id):
+        raise ProviderError("The embedded labeler did not come to an end.", "Show other examples, or use another "
+                            "provider.", kind="truncated")
+    label = tokenizer.decode(ids[:-1], skip_special_tokens=True).strip()
+    if not label:
+        raise ProviderError("The embedded labeler wrote nothing.", "Show other examples, or use another provider.",
+                            kind="empty")
+    logits = torch.cat(written.logits)[:-1].float()
+    confidence = logits.softmax(-1).gather(1, ids[:-1, None]).mean().item()
+    return label, confidence, count, len(ids)

@@ -1,0 +1,135 @@
+"""OpenAI, and every server that speaks its chat protocol: vLLM, llama.cpp, LM Studio, OpenRouter ..."""
+
+import time
+
+import openai
+from openai import OpenAI
+from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
+
+from mistudio.errors import ProviderError, ProviderSetupError
+from mistudio.label.config import LabelConfig
+from mistudio.label.providers import CONCURRENCY, Completion, Messages
+from mistudio.settings import settings
+
+# Room for a reasoning model to think before its short answer, and an end to a model that never stops.
+MOST_TOKENS = 2048
+# What a server that refuses a JSON schema is offered next; prompt and parser do the rest.
+FORMATS = ("json_schema", "json_object", "none")
+
+
+class OpenAIProvider:
+    """Chat completions. The client itself retries (it honours ``Retry-After``); nothing here does so again."""
+
+    name = "openai"
+    default_concurrency = CONCURRENCY["openai"]
+    template = "standard-v1"
+
+    def __init__(self, config: LabelConfig, api_key: str | None = None):
+        """Raises: ProviderSetupError, when a key is missing."""
+        self.model = config.model
+        self.temperature = config.temperature
+        self.client = _client(config.base_url, api_key, config.timeout)
+        self._format = 0
+
+    def complete(self, messages: Messages, schema: dict) -> Completion:
+        started = time.monotonic()
+        first = self._format
+        for place in range(first, len(FORMATS)):
+            try:
+                reply = self._ask(messages, schema, FORMATS[place])
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if place == len(FORMATS) - 1 or _is_unknown_model(error):
+                    raise _explained(error, self.model, self.client) from error
+                continue
+            except openai.OpenAIError as error:
+                raise _explained(error, self.model, self.client) from error
+            # Only a format that brought an answer is remembered: a prompt may be bad for other reasons.
+            self._format = max(self._format, place)
+            return _completion(reply, time.monotonic() - started)
+        raise AssertionError("the last format returns or raises")
+
+    def _ask(self, messages: Messages, schema: dict, answer_format: str):
+        options: dict = {} if self.temperature is None else {"temperature": self.temperature}
+        if answer_format == "json_schema":
+            options["response_format"] = {"type": "json_schema",
+                                          "json_schema": {"name": "label", "schema": schema, "strict": True}}
+        elif answer_format == "json_object":
+            options["response_format"] = {"type": "json_object"}
+        return self.client.chat.completions.create(model=self.model, messages=messages,
+                                                   max_completion_tokens=MOST_TOKENS, **options)
+
+
+def list_openai_models(base_url: str | None = None, api_key: str | None = None) -> list[str]:
+    """Names of the models the server lists. Raises: ProviderSetupError."""
+    client = _client(base_url, api_key, timeout=10)
+    try:
+        return sorted(model.id for model in client.models.list())
+    except openai.OpenAIError as error:
+        raise ProviderSetupError(*_words(error, "", client), kind="setup") from error
+
+
+def _client(base_url: str | None, api_key: str | None, timeout: float) -> OpenAI:
+    known = settings()
+    address = base_url or known.openai_base_url
+    try:
+        if address:
+            TypeAdapter(AnyHttpUrl).validate_python(address)
+    except ValidationError as error:
+        raise ProviderSetupError(f"{address!r} is not the address of a server.",
+                                 "Write it in full, for example http://127.0.0.1:8000/v1.", kind="setup") from error
+    # The owner's key must not travel to an address that a visitor of the page typed.
+    own = known.openai_api_key if address == known.openai_base_url else None
+    key = api_key or (own.get_secret_value() if own else "")
+    if not key and not address:
+        raise ProviderSetupError("There is no OpenAI API key.",
+                                 "Set OPENAI_API_KEY, or type a key on the Label page.", kind="key")
+    # Servers of one's own need no key, but the client insists on one.
+    return OpenAI(api_key=key or "none", base_url=address, timeout=timeout, max_retries=2)
+
+
+def _completion(reply, seconds: float) -> Completion:
+    if not reply.choices:
+        raise ProviderError("The server answered without a choice.", kind="no answer")
+    choice, usage = reply.choices[0], reply.usage
+    refusal = getattr(choice.message, "refusal", None)
+    finish = {"length": "length", "content_filter": "refusal"}.get(choice.finish_reason, "stop")
+    return Completion(text=refusal or choice.message.content or "", finish="refusal" if refusal else finish,
+                      prompt_tokens=usage.prompt_tokens if usage else None,
+                      completion_tokens=usage.completion_tokens if usage else None, seconds=seconds)
+
+
+def _is_unknown_model(error: openai.APIStatusError) -> bool:
+    text = str(error).lower()
+    return error.status_code == 404 or error.code == "model_not_found" or "not a valid model" in text
+
+
+def _explained(error: openai.OpenAIError, model: str, client: OpenAI) -> ProviderError:
+    message, hint = _words(error, model, client)
+    if isinstance(error, openai.APITimeoutError):
+        return ProviderError(message, hint, kind="timeout")
+    if isinstance(error, openai.RateLimitError) and error.code != "insufficient_quota":
+        return ProviderError(message, hint, kind="rate limit")
+    stops = (openai.AuthenticationError, openai.PermissionDeniedError, openai.RateLimitError, openai.APIConnectionError)
+    if isinstance(error, stops) or (isinstance(error, openai.APIStatusError) and _is_unknown_model(error)):
+        return ProviderSetupError(message, hint, kind="setup")
+    return ProviderError(message, hint, kind="server" if isinstance(error, openai.InternalServerError) else "request")
+
+
+def _words(error: openai.OpenAIError, model: str, client: OpenAI) -> tuple[str, str]:
+    """What happened and what to do, without the key."""
+    server = f"{client.base_url.scheme}://{client.base_url.host}"
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        return (f"{server} refuses the API key.",
+                "Check the key. A key from OPENAI_API_KEY is sent only to OpenAI or to OPENAI_BASE_URL.")
+    if isinstance(error, openai.APITimeoutError):
+        return f"{server} gave no answer in time.", "Raise the timeout, or lower the concurrency."
+    if isinstance(error, openai.APIConnectionError):
+        return f"{client.base_url} cannot be reached.", "Check the address and that the server runs."
+    if isinstance(error, openai.APIStatusError) and _is_unknown_model(error) and model:
+        return f"{server} has no model {model!r}.", "Choose one that the server lists."
+    if isinstance(error, openai.RateLimitError):
+        quota = error.code == "insufficient_quota"
+        return (f"{server} says the quota is used up." if quota else f"{server} limits the rate of calls.",
+                "Check plan and billing." if quota else "Lower the concurrency, then retry the failed features.")
+    said = getattr(error, "message", "") or type(error).__name__
+    return f"{server} answered with an error: {said[:300]}", "Retry the failed features, or try another model."

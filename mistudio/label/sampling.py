@@ -1,0 +1,80 @@
+"""Which windows to show: seeded, without near-duplicates, and by strength, so that faint ones do not drown the pattern.
+
+The mix of strongest windows and quantiles of a random sample follows "Automatically Interpreting Millions of Features
+in Large Language Models" (Paulo et al. 2024); the limit on faint windows comes from measurements on small SAEs, where
+activations under 3/10 of the maximum are mostly noise.
+"""
+
+import math
+
+import numpy as np
+
+from mistudio.store.examples import SOURCES, Examples
+
+FAINT = 3.0
+ALIKE = 0.8
+FEWEST = 5
+
+
+def distinct(examples: Examples) -> Examples:
+    """Strongest top windows first, then random ones in their order; of near-identical windows only the first.
+
+    Two windows are near-identical when, laid over each other at their peaks, 8 of 10 tokens are the same.
+    """
+    strength = examples.strength()
+    order = np.lexsort((np.where(examples.source == 0, -strength, np.arange(len(examples))), examples.source))
+    aligned = _aligned(examples)
+    length = (examples.tokens >= 0).sum(axis=1)
+    kept: list[int] = []
+    for row in order:
+        same = (aligned[kept] == aligned[row]) & (aligned[row] >= 0)
+        alike = same.sum(axis=1) >= ALIKE * np.minimum(length[kept], length[row])
+        if not alike.any() and not (examples.context[kept] == examples.context[row]).any():
+            kept.append(int(row))
+    return examples.take(np.array(kept, dtype=np.int64))
+
+
+def choose(examples: Examples, maximum: float, count: int, strategy: str, random: np.random.Generator) -> list[int]:
+    """Rows of at most ``count`` of these distinct windows. ``maximum`` is the feature's; it makes 10 of 10."""
+    strength = examples.strength() / maximum * 10
+    rows = np.arange(len(examples))
+    top = rows[examples.source == SOURCES.index("top")]
+    sample = rows[examples.source == SOURCES.index("random")]
+    if strategy == "top":
+        chosen = list(top[:count])
+    elif strategy == "quantile":
+        chosen = _across(sample, strength, count, random)
+    else:
+        chosen = _mixed(top, sample, strength, count, random)
+    if len(chosen) < min(FEWEST, count):
+        chosen += [row for row in (*top, *sample) if row not in chosen][:min(FEWEST, count) - len(chosen)]
+    return [int(row) for row in chosen]
+
+
+def _mixed(top: np.ndarray, sample: np.ndarray, strength: np.ndarray, count: int, random: np.random.Generator) -> list:
+    chosen = list(top[:math.ceil(count / 3)])
+    faint = sample[strength[sample] < FAINT]
+    # Two of twenty: enough to show what faint activity looks like.
+    few = min(len(faint), (count - len(chosen)) // 6)
+    chosen += _across(sample[strength[sample] >= FAINT], strength, count - len(chosen) - few, random)
+    chosen += [row for row in top if row not in chosen][:count - len(chosen) - few]
+    return chosen + list(random.permutation(faint)[:few])
+
+
+def _across(rows: np.ndarray, strength: np.ndarray, count: int, random: np.random.Generator) -> list:
+    """One row of each of ``count`` equal quantiles of strength."""
+    if count <= 0:
+        return []
+    if len(rows) <= count:
+        return list(rows)
+    ordered = rows[np.argsort(strength[rows], kind="stable")]
+    return [random.choice(part) for part in np.array_split(ordered, count)]
+
+
+def _aligned(examples: Examples) -> np.ndarray:
+    """``[n, 2 * window]`` tokens with every peak in the same column; -2 where there is none."""
+    count, width = examples.tokens.shape
+    aligned = np.full((count, 2 * width), -2, dtype=np.int64)
+    columns = width - examples.peak[:, None] + np.arange(width)
+    aligned[np.arange(count)[:, None], columns] = np.where(examples.tokens >= 0, examples.tokens, -2)
+    return aligned

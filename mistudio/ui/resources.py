@@ -1,0 +1,57 @@
+"""What is loaded once a process and shared by every visitor. Nothing here imports torch."""
+
+import hashlib
+
+import streamlit as st
+from sqlalchemy import Engine
+from sqlmodel import Session
+
+from mistudio.settings import settings
+from mistudio.store.engine import open_store
+from mistudio.store.examples import Examples, load_examples, load_vocabulary
+from mistudio.store.features import FeatureFilter, points
+from mistudio.store.tables import Extraction, Feature
+
+
+def engine() -> Engine:
+    """The database of the settings, opened once a process.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    # A database URL may hold a password, so only its digest becomes a cache key.
+    url = settings().url
+    return _engine(hashlib.sha256(url.encode()).hexdigest(), url)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, on_release=Engine.dispose)
+def _engine(digest: str, _url: str) -> Engine:
+    return open_store(_url)
+
+
+def vocabulary(opened: Engine, extraction: Extraction) -> list[str]:
+    """The text of every token id of the extraction's model; empty when it stored none."""
+    return _vocabulary(extraction.vocabulary_hash, opened)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _vocabulary(hashed: str, _engine: Engine) -> list[str]:
+    with Session(_engine) as work:
+        return load_vocabulary(work, hashed)
+
+
+def examples_of(opened: Engine, feature: Feature) -> Examples | None:
+    """A feature's examples, read afresh (one blob, well under a millisecond)."""
+    with Session(opened) as work:
+        return load_examples(work, feature)
+
+
+def chart_points(opened: Engine, extraction: Extraction, wanted: FeatureFilter) -> list[tuple]:
+    """``store.features.points`` of the matching features, at most 20 seconds old."""
+    return _points(str(opened.url), extraction.id, wanted.as_dict(), opened, wanted)
+
+
+@st.cache_data(ttl=20, max_entries=16, show_spinner=False)
+def _points(url: str, extraction_id: int, key: dict, _engine: Engine, _wanted: FeatureFilter) -> list[tuple]:
+    with Session(_engine) as work:
+        return points(work, extraction_id, _wanted)

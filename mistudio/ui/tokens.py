@@ -1,0 +1,121 @@
+"""Tokens and labels as safe HTML. Every character that came from a corpus, a model or a person is escaped here.
+
+Strength shows three ways at once, so that nothing rests on colour alone: the background's opacity, the thickness of
+the underline, and the value on hover; the window's strongest token is bold and its strength leads the row.
+"""
+
+import re
+from collections.abc import Iterable
+from html import escape
+
+import numpy as np
+
+from mistudio.store.examples import Examples
+
+STYLE = """
+<style>
+.stMainBlockContainer {padding: 2.6rem 2.6rem 3rem;}
+[data-testid="stSidebarHeader"] {height: 2.4rem; padding-bottom: 0; margin-bottom: 0;}
+.ms-brand {font-size: 1.3rem; font-weight: 680; letter-spacing: -.01em; padding-bottom: .4rem;}
+.ms-examples {display: flex; flex-direction: column; gap: .1rem;}
+.ms-row {display: grid; grid-template-columns: 2.1rem 1fr; gap: .6rem; padding: .42rem .1rem; align-items: baseline;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
+.ms-row:last-child {border-bottom: none;}
+.ms-strength {text-align: right; font-variant-numeric: tabular-nums; font-size: .82rem; opacity: .75;}
+.ms-text {font-family: "Source Code Pro", ui-monospace, monospace; font-size: .84rem; line-height: 1.75;
+  overflow-wrap: anywhere;}
+.ms-on {background: rgba(240, 165, 40, calc(var(--s) * .55 + .06)); border-radius: 3px;
+  border-bottom: calc(var(--s) * 3px + 1px) solid rgba(205, 125, 10, .95); padding: 0 1px;}
+.ms-peak {font-weight: 700;}
+.ms-mark {opacity: .38;}
+.ms-chips {display: flex; flex-wrap: wrap; gap: .35rem; margin: .45rem 0 .3rem;}
+.ms-chip {font-family: "Source Code Pro", ui-monospace, monospace; font-size: .8rem; padding: .1rem .45rem;
+  border-radius: .4rem; border: 1px solid color-mix(in srgb, currentColor 18%, transparent); white-space: nowrap;}
+.ms-chip small {opacity: .6;}
+.ms-chip small:not(:empty) {margin-left: .4rem;}
+.ms-label {font-size: 1.2rem; font-weight: 620; line-height: 1.35; overflow-wrap: anywhere;}
+.ms-label.ms-none {opacity: .55; font-weight: 500;}
+.ms-explanation {margin-top: .2rem; line-height: 1.5; overflow-wrap: anywhere;}
+.ms-by {margin-top: .35rem; font-size: .84rem; opacity: .68;}
+.ms-small {font-size: .84rem; opacity: .68;}
+.ms-landed {display: grid; grid-template-columns: 4.2rem minmax(9rem, 17rem) 1fr; gap: .9rem; padding: .45rem .1rem;
+  align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
+.ms-landed b {font-weight: 620;}
+</style>
+"""
+_MARKS = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥"}
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+
+
+def token_html(token: str) -> str:
+    """One token: escaped, with spaces, newlines and tabs as muted marks, and line breaks allowed after a mark."""
+    return "".join(
+        f'<span class="ms-mark">{_MARKS[char]}</span><wbr>' if char in _MARKS else escape(_printable(char))
+        for char in token)
+
+
+def visible(token: str) -> str:
+    """The same as plain text, for table cells."""
+    return "".join(_MARKS.get(char, _printable(char)) for char in token)
+
+
+def _printable(char: str) -> str:
+    return char if char.isprintable() else _BROKEN
+
+
+def text_of(token_id: int, vocabulary: list[str]) -> str:
+    """The text of a token id; a replacement mark when the vocabulary does not have it."""
+    return vocabulary[token_id] if 0 <= token_id < len(vocabulary) else _BROKEN
+
+
+def _spans(tokens: np.ndarray, activations: np.ndarray, top: float, vocabulary: list[str]) -> tuple[str, float]:
+    """A window's tokens as HTML, and the strength (0 to 1) of its strongest token."""
+    strengths = np.clip(activations.astype(np.float32) / top, 0, 1) if top > 0 else np.zeros(len(tokens))
+    peak = int(strengths.argmax())
+    parts = []
+    for at, (token_id, strength) in enumerate(zip(tokens, strengths, strict=True)):
+        if token_id < 0:
+            continue
+        inner = token_html(text_of(int(token_id), vocabulary))
+        if strength > 0:
+            classes = "ms-on ms-peak" if at == peak else "ms-on"
+            value = f"activation {float(activations[at]):.2f}, strength {10 * strength:.0f} of 10"
+            inner = f'<span class="{classes}" style="--s:{strength:.2f}" title="{value}">{inner}</span>'
+        parts.append(inner)
+    return "".join(parts), float(strengths[peak])
+
+
+def examples_html(examples: Examples, top: float, vocabulary: list[str]) -> str:
+    """Windows below each other, in their order, each led by the strength (0 to 10) of its strongest token.
+
+    ``top`` is the feature's maximum, which is strength 10; token id -1 (outside the context) is left out.
+    """
+    rows = []
+    for tokens, activations in zip(examples.tokens, examples.activations, strict=True):
+        spans, strength = _spans(tokens, activations, top, vocabulary)
+        rows.append(f'<div class="ms-row"><span class="ms-strength" title="strength of the strongest token, 0 to 10">'
+                    f'{10 * strength:.0f}</span><span class="ms-text">{spans}</span></div>')
+    return f'<div class="ms-examples">{"".join(rows)}</div>'
+
+
+def best_example_html(examples: Examples | None, top: float, vocabulary: list[str], width: int = 12) -> str:
+    """The middle of the strongest window, to stand beside a label; empty when there is none."""
+    if examples is None or not len(examples):
+        return ""
+    best = int(examples.strength().argmax())
+    start = max(int(examples.peak[best]) - width // 2, 0)
+    cut = slice(start, start + width)
+    spans, _strength = _spans(examples.tokens[best][cut], examples.activations[best][cut], top, vocabulary)
+    return f'<span class="ms-text">{spans}</span>'
+
+
+def chips_html(pairs: Iterable[tuple[str, str]]) -> str:
+    """Tokens as chips, each with a small remark such as its weight."""
+    chips = "".join(f'<span class="ms-chip">{token_html(str(token))}<small>{escape(remark)}</small></span>'
+                    for token, remark in pairs)
+    return f'<div class="ms-chips">{chips}</div>'
+
+
+def markdown_safe(text: str) -> str:
+    """Text from elsewhere for widgets that read Markdown: every sign that could format, link or embed is escaped."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!$:|<>~^])", r"\\\1", text)

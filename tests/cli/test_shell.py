@@ -1,0 +1,191 @@
+"""The shell does what the dashboard does: real commands, in their own process, on a real database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from mistudio.store import Label, session
+from mistudio.store.features import get_feature
+from mistudio.store.labels import add_label, edit_label
+from tests.servers.answers import plausible
+from tests.servers.base import Failure
+from tests.servers.openai_server import MODEL, OpenAIServer
+
+ENVIRONMENT = {"OPENAI_API_KEY": "sk-test", "COLUMNS": "200"}
+
+
+def start(*arguments, **environment):
+    return subprocess.Popen([sys.executable, "-m", "mistudio", *map(str, arguments)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=os.environ | ENVIRONMENT | environment)
+
+
+def shell(*arguments, status=0, **environment):
+    """Standard output and standard error of a command that ends with this status."""
+    process = start(*arguments, **environment)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == status, out + err
+    assert "Traceback" not in err
+    return out, err
+
+
+def as_json(*arguments, **options):
+    return json.loads(shell(*arguments, "--json", **options)[0])
+
+
+def name(engine, extraction, **texts):
+    with session(engine) as work:
+        for index, text in texts.items():
+            feature, _label = get_feature(work, extraction, int(index[1:]))
+            add_label(work, Label(feature_id=feature.id, text=text, origin="llm"))
+
+
+@pytest.fixture
+def server():
+    with OpenAIServer() as server:
+        yield server
+
+
+def use(server):
+    return ("--provider", "openai", "--model", MODEL, "--base-url", server.base_url)
+
+
+def test_features_are_listed_and_shown(engine, toy):
+    name(engine, toy, f0="digits of years", f5="\x1b[31mred\x07")
+    out, _err = shell("features")
+    assert "digits of years" in out and "' 1984'" in out
+    assert "\x1b" not in out and "\x07" not in out and "\\x1b[31mred" in out
+    assert [row["index"] for row in as_json("features", "--features", "unlabeled", "--limit", 2)] == [1, 2]
+    assert [row["index"] for row in as_json("features", "--features", "0-2,5", "--sort", "density",
+                                            "--descending")] == [5, 2, 1, 0]
+    out, _err = shell("show", 0, "--examples", 2)
+    assert "Feature 0: digits of years" in out and "<<" in out
+    shown = as_json("show", 0, "--examples", 2)
+    assert shown["label"]["text"] == "digits of years" and len(shown["examples"]) == 4
+    assert shown["examples"][0]["strength"] >= shown["examples"][1]["strength"]
+
+
+def test_show_previews_the_prompt(toy):
+    out, _err = shell("show", 3, "--prompt")
+    assert "[system]" in out and " plaintiff" in out
+    assert as_json("show", 3, "--prompt", "--provider", "embedded")["template"] == "completion-v1"
+
+
+def test_search_by_word_and_by_meaning(engine, toy):
+    name(engine, toy, f0="digits of years", f3="court and law terms")
+    assert [hit["index"] for hit in as_json("search", "law", "--no-meaning")] == [3]
+    assert as_json("search", "legal language")[0]["index"] == 3
+    assert "court and law terms" in shell("search", "legal language")[0]
+    assert "No label fits." in shell("search", '"(*', "--no-meaning")[0]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_labels_go_out_and_come_in(engine, toy, tmp_path, ending):
+    name(engine, toy, f0="digits of years", f3="=court")
+    file = tmp_path / f"labels.{ending}"
+    assert "2 labels" in shell("export", file)[0]
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    shell("import", file, "--db", other, status=1)  # nothing to import into yet
+    assert as_json("import", file)["unchanged"] == 2
+    file.write_text("feature,label\n99,x\n")
+    _out, err = shell("import", file, "--json", status=1)
+    assert set(json.loads(err)) == {"error", "hint"}
+
+
+def test_label_names_every_feature_and_says_how_it_went(engine, toy, server, database_url, monkeypatch):
+    monkeypatch.delenv("MISTUDIO_DATABASE_URL")
+    with session(engine) as work:
+        edit_label(work, get_feature(work, toy, 1)[0].id, "mine", author="me")
+    out, err = shell("label", "--db", database_url, "--features", "all", "--concurrency", 2, *use(server))
+    assert "10 labeled, 0 failed, 2 skipped, 0 left" in out
+    assert "cost unknown" in err and "Labeling (run 1): 100% 12/12" in err
+    assert as_json("show", 1, "--db", database_url)["label"]["text"] == "mine"
+    assert as_json("show", 0, "--db", database_url)["label"]["model"] == MODEL
+    (run,) = as_json("runs", "--db", database_url)
+    assert (run["state"], run["items"]["done"], run["cost"]) == ("done", 10, None)
+    assert "unknown" in shell("runs", "--db", database_url)[0]
+    assert "sk-test" not in json.dumps(run)
+
+
+def test_failures_are_told_and_retried(toy, server):
+    server.answer = lambda _messages: ""
+    out, err = shell("label", "--features", "0-2", *use(server), status=1)
+    assert "0 labeled, 3 failed" in out and "--retry-failed 1" in err
+    server.answer = plausible
+    assert as_json("label", "--retry-failed", 1)["items"] == {"queued": 0, "done": 3, "failed": 0, "skipped": 0}
+
+
+def test_a_refused_key_stops_with_a_message(toy):
+    with OpenAIServer(api_key="another") as server:
+        _out, err = shell("label", "--features", "0-2", *use(server), status=1)
+    assert "key" in err and "--resume 1" in err
+
+
+def test_ctrl_c_stops_cleanly_and_resume_goes_on(toy, server):
+    server.gate = threading.Event()
+    process = start("label", "--features", "all", "--concurrency", 2, *use(server))
+    server.wait_for_requests(2, timeout=60)
+    process.send_signal(signal.SIGINT)
+    stopping = process.stderr.readline()
+    while "Stopping" not in stopping:
+        stopping = process.stderr.readline()
+    assert as_json("runs")[0]["state"] == "running"
+    server.gate.set()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "cancelled" in out and "--resume 1" in err
+    before = as_json("runs")[0]["items"]
+    assert before["queued"] > 0 and before["failed"] == 0
+    after = as_json("label", "--resume", 1)
+    assert after["state"] == "done" and after["items"] == {"queued": 0, "done": 11, "failed": 0, "skipped": 1}
+    assert len(server.requests) == 11
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (("features", "--extraction", "9"), "no extraction 9"),
+    (("features", "--features", "5-1"), "backwards"),
+    (("features", "--features", "nonsense"), "nonsense"),
+    (("features", "--sort", "beauty"), "beauty"),
+    (("features", "--db", "mongodb://x"), "not valid"),
+    (("show", "99"), "no feature 99"),
+    (("label", "--provider", "openai"), "No model is chosen"),
+    (("label", "--provider", "magic"), "provider"),
+    (("label", "--provider", "ollama", "--model", "x", "--base-url", "http://127.0.0.1:9"), "127.0.0.1:9"),
+    (("label", "--temperature", "9"), "temperature"),
+    (("label", "--resume", "7"), "no run 7"),
+    (("label", "--features", "0-99"), "no feature 99"),
+    (("extract", "--model", "no/where", "--sae", "x", "--tokens", "1"), "tokens"),
+    (("extract", "--model", "no/where", "--sae", "no/where"), "no/where"),
+    (("import", "missing.csv"), "missing.csv"),
+    (("export", "labels.doc"), "labels.doc"),
+])
+def test_mistakes_get_a_message_and_a_status(toy, arguments, says):
+    _out, err = shell(*arguments, status=1)
+    assert says in err
+
+
+def test_an_empty_database_says_what_to_do(database_url):
+    _out, err = shell("features", status=1)
+    assert "python -m mistudio demo" in err
+    assert as_json("runs") == []
+
+
+def test_looking_needs_no_torch(engine, toy, database_url):
+    name(engine, toy, f0="digits")
+    for arguments in (["features"], ["show", "0"], ["runs"], ["search", "digits", "--no-meaning"]):
+        script = (f"import sys; sys.argv = ['mistudio', *{arguments!r}]\n"
+                  "from mistudio.__main__ import main\n"
+                  "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+                  "assert not {'torch', 'transformers', 'streamlit'} & set(sys.modules)")
+        subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_server_that_breaks_is_a_failed_item(toy, server):
+    server.answer = lambda _messages: Failure(400, "this prompt is not wanted")
+    result = as_json("label", "--features", "0", *use(server), status=1)
+    assert result["items"]["failed"] == 1 and "not wanted" in result["failures"][0]["reason"]

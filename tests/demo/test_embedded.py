@@ -1,0 +1,77 @@
+"""The embedded labeler with its real model and the shipped adapter."""
+
+import pytest
+
+from mistudio.errors import ModelError, ProviderSetupError
+from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
+from mistudio.label.completion import completion_text
+from mistudio.label.config import LabelConfig
+from mistudio.label.providers import make_provider
+from mistudio.label.providers.embedded import EmbeddedProvider
+from mistudio.label.run import label_one
+from mistudio.store import session
+from mistudio.store.features import get_feature
+
+DEFINITIONS = [("\n\n    ", "def", " read_lines(self, path"), ("pass\n\n", "def", " main(argv=None):\n    "),
+               ("\n    @property\n    ", "def", " width(self):\n"), ("return total\n\n\n", "def", " add(a, b):\n    r"),
+               ("import sys\n\n", "def", " usage():\n    print"), ("\n    ", "def", " __len__(self):\n     ")]
+YEARS = [("The bridge was finished in 1", "8", "84 and painted"), ("He was born in 1", "9", "12, the second"),
+         ("a census was held in 1", "9", "50 and again"), ("The law of 1", "8", "67 was repealed"),
+         ("between 1", "9", "98 and 2004 the"), ("founded in 1", "8", "91 by a group of")]
+COLONS = [("We need three things", ":", " rope, nails and a"), ("He gave one reason", ":", " the cost was"),
+          ("Bring the following", ":", "\n\n- a coat\n- a"), ("The answer is simple", ":", " nobody knew."),
+          ("There were two rules", ":", " be early and"), ("Note", ":", " the shop is closed")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def demo_model_folder():
+    from mistudio.demo.fetch import demo_model
+
+    try:
+        return demo_model()
+    except ModelError as error:
+        if "could not be downloaded" in error.message:
+            pytest.skip(f"No network: {error}")
+        raise
+
+
+def label(windows: list[tuple[str, str, str]]) -> LabelAnswer:
+    text = completion_text([active for _before, active, _after in windows], [(9.0, *window) for window in windows])
+    reply = EmbeddedProvider().complete([{"role": "user", "content": text}], answer_schema())
+    assert reply.prompt_tokens > 50 and 0 < reply.completion_tokens < 25 and reply.seconds > 0
+    return parse_reply(reply.text)
+
+
+@pytest.mark.parametrize(("windows", "expected", "kind"), [
+    (DEFINITIONS, ("def", "function"), "token"),
+    (YEARS, ("year", "digit", "number"), "number"),
+    (COLONS, ("colon",), "punctuation"),
+], ids=["def", "years", "colons"])
+def test_names_what_the_windows_share(windows, expected, kind):
+    answer = label(windows)
+    assert any(word in answer.label.lower() for word in expected), answer.label
+    assert len(answer.label.split()) <= 8
+    assert answer.kind == kind
+    assert 0 < answer.confidence <= 1
+
+
+def test_labels_a_feature_of_an_extraction(engine, toy):
+    config = LabelConfig(provider="embedded")
+    stored = label_one(engine, toy, 0, config, make_provider(config))
+    assert stored.text and stored.provider == "embedded" and stored.cost in (None, 0)
+    with session(engine) as work:
+        _feature, current = get_feature(work, toy, 0)
+    assert current.text == stored.text
+
+
+def test_a_missing_adapter_says_how_to_get_it(tmp_path):
+    with pytest.raises(ProviderSetupError, match="adapter") as caught:
+        EmbeddedProvider(tmp_path)
+    assert "train_adapter" in caught.value.hint
+
+
+def test_a_broken_adapter_is_a_setup_error(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"broken")
+    with pytest.raises(ProviderSetupError, match="cannot be used"):
+        EmbeddedProvider(tmp_path).complete([{"role": "user", "content": "Label:"}], answer_schema())

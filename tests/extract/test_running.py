@@ -1,0 +1,67 @@
+"""The running top-k is exactly what a computation over everything at once would give."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mistudio.extract.running import Rows, RunningTop, random_keys
+
+D_SAE, LENGTH = 5, 9
+
+
+def rows_of(acts, first):
+    count = len(acts)
+    tokens = torch.arange(first * LENGTH, (first + count) * LENGTH, dtype=torch.int32).view(count, LENGTH)
+    context = torch.arange(first, first + count)
+    return Rows(tokens, acts, acts.max(1).indices, context, context * 10)
+
+
+def naive(keys, k):
+    """For each feature the contexts of its k largest keys; equal keys: the earlier context."""
+    ranked = [sorted((context for context in range(len(keys)) if keys[context, feature] > -torch.inf),
+                     key=lambda context: (-keys[context, feature].item(), context)) for feature in range(D_SAE)]
+    return [contexts[:k] for contexts in ranked]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    data=st.lists(st.lists(st.integers(0, 4), min_size=D_SAE * LENGTH, max_size=D_SAE * LENGTH), min_size=1,
+                  max_size=14),
+    k=st.integers(1, 6), window=st.integers(1, 12), cuts=st.lists(st.integers(1, 5), min_size=1, max_size=14))
+def test_equals_naive_computation_with_ties_in_any_batching(data, k, window, cuts):
+    acts = torch.tensor(data, dtype=torch.float32).view(-1, LENGTH, D_SAE)
+    maximum = acts.max(1).values
+    keys = maximum.masked_fill(maximum == 0, -torch.inf)
+    running = RunningTop(D_SAE, k, window)
+    start = 0
+    for size in [*cuts, len(acts)]:
+        end = min(start + size, len(acts))
+        running.merge(keys[start:end], rows_of(acts[start:end], start))
+        start = end
+    found = running.ordered()
+    for feature, contexts in enumerate(naive(keys, k)):
+        assert found["filled"][feature].sum() == len(contexts)
+        assert found["context"][feature][:len(contexts)].tolist() == contexts
+        for place, context in enumerate(contexts):
+            peak = found["peak"][feature, place].item()
+            window_tokens = found["tokens"][feature, place]
+            first = context * LENGTH
+            position = window_tokens[peak].item() - first
+            assert acts[context, position, feature] == maximum[context, feature]
+            inside = window_tokens[window_tokens >= 0]
+            assert inside.tolist() == list(range(inside[0].item(), inside[0].item() + len(inside)))
+            assert len(inside) == min(window, LENGTH)
+            assert found["acts"][feature, place][window_tokens >= 0].tolist() == acts[
+                context, inside.long() - first, feature].tolist()
+            assert found["document"][feature, place] == context * 10
+
+
+def test_sample_is_the_same_in_any_batching_and_unbiased():
+    contexts = torch.arange(4000)
+    whole = random_keys(contexts, 3, seed=5)
+    assert torch.equal(whole[1000:1500], random_keys(contexts[1000:1500], 3, seed=5))
+    assert not torch.equal(whole, random_keys(contexts, 3, seed=6))
+    assert abs(whole.mean() - 0.5) < 0.02
+    assert abs(torch.corrcoef(whole.T)[0, 1]) < 0.05
+    picked = torch.topk(whole, 400, dim=0).indices.float().mean(0)
+    assert ((picked - 2000).abs() < 200).all()

@@ -1,0 +1,119 @@
+"""A small threaded HTTP server that a test can steer: what it answers, how slowly, how it fails."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.servers.answers import plausible
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An answer that is an HTTP error."""
+
+    status: int
+    message: str = "broken on purpose"
+    code: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer whose text stopped for another reason than being finished."""
+
+    text: str
+    finish: str = "stop"
+
+
+class FakeServer:
+    """Answers each prompt with the next of ``replies``, or else with ``answer(messages)``.
+
+    ``latency`` is seconds before an answer; while ``gate`` is an event, answers wait until it is set. ``requests``
+    holds the body of every prompt, ``most_in_flight`` the highest number at a time.
+    """
+
+    def __init__(self, models: list[str], port: int = 0, latency: float = 0.0):
+        self.models, self.latency = models, latency
+        self.answer: Callable[[list[dict]], str | Reply | Failure] = plausible
+        self.replies: deque[str | Reply | Failure] = deque()
+        self.gate: threading.Event | None = None
+        self.requests: list[dict] = []
+        self.in_flight = self.most_in_flight = 0
+        self.arrived = threading.Condition()
+        handler = type("Handler", (_Handler,), {"owner": self})
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self.http.daemon_threads, self.http.block_on_close = True, False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        if self.gate:
+            self.gate.set()
+        self.http.shutdown()
+        self.http.server_close()
+
+    def wait_for_requests(self, count: int, timeout: float = 20) -> None:
+        """Block until that many prompts have arrived."""
+        with self.arrived:
+            came = self.arrived.wait_for(lambda: len(self.requests) >= count, timeout)
+        assert came, f"only {len(self.requests)} prompts of {count} came"
+
+    def next_answer(self, body: dict) -> Reply | Failure:
+        with self.arrived:
+            self.requests.append(body)
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            queued = self.replies.popleft() if self.replies else None
+            self.arrived.notify_all()
+        try:
+            if self.gate:
+                self.gate.wait(60)
+            if self.latency:
+                threading.Event().wait(self.latency)
+            found = queued if queued is not None else self.answer(body["messages"])
+            return Reply(found) if isinstance(found, str) else found
+        finally:
+            with self.arrived:
+                self.in_flight -= 1
+
+    def get(self, path: str, headers) -> tuple[int, dict | str]:
+        raise NotImplementedError
+
+    def post(self, path: str, headers, body: dict) -> tuple[int, dict, dict[str, str]]:
+        raise NotImplementedError
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    owner: FakeServer
+
+    def do_GET(self) -> None:
+        self._send(*self.owner.get(self.path.split("?")[0].rstrip("/"), self.headers))
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        self._send(*self.owner.post(self.path.split("?")[0].rstrip("/"), self.headers, body))
+
+    def _send(self, status: int, body: dict | str, headers: dict[str, str] | None = None) -> None:
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}
+        try:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the client gave up waiting, as a client may
+
+    def log_message(self, *_args) -> None:
+        """A test's output is not the place for an access log."""

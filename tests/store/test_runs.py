@@ -1,0 +1,121 @@
+"""The queue and the lease: one worker a run, each item closed once, everything in one transaction."""
+
+from datetime import timedelta
+
+import pytest
+
+from mistudio.errors import StoreError
+from mistudio.store import Label, Run, runs, session
+from mistudio.store.features import FeatureFilter
+from mistudio.store.labels import history
+from mistudio.store.tables import now
+
+
+@pytest.fixture
+def run_id(engine, toy):
+    with session(engine) as work:
+        return runs.create_run(work, toy, {"provider": "embedded"}, runs.plan_items(work, toy, FeatureFilter())).id
+
+
+def pass_time(engine, run_id, seconds):
+    with session(engine) as work:
+        run = work.get(Run, run_id)
+        run.heartbeat = now() - timedelta(seconds=seconds)
+        work.add(run)
+
+
+def test_only_one_worker_gets_a_run_until_it_goes_silent(engine, run_id):
+    with session(engine) as work:
+        assert runs.take_lease(work, run_id, "a")
+        assert not runs.take_lease(work, run_id, "b")
+    pass_time(engine, run_id, 20)
+    with session(engine) as work:
+        assert not runs.take_lease(work, run_id, "b")
+    pass_time(engine, run_id, 31)
+    with session(engine) as work:
+        assert runs.get_run(work, run_id).state == "interrupted"
+        assert runs.take_lease(work, run_id, "b")
+        assert runs.beat(work, run_id, "a") is None
+        assert runs.beat(work, run_id, "b") is False
+
+
+def test_an_item_is_closed_once_and_only_by_the_worker_that_holds_the_lease(engine, run_id):
+    with session(engine) as work:
+        runs.take_lease(work, run_id, "a")
+        feature_id, _index = runs.queued_features(work, run_id)[0]
+
+    def finish(owner, text):
+        with session(engine) as work:
+            label = Label(feature_id=feature_id, text=text, origin="llm")
+            return runs.finish_item(work, run_id, feature_id, owner, label=label, usage=(10, 2, 0.5))
+
+    assert not finish("b", "stranger")
+    assert finish("a", "first")
+    assert not finish("a", "second")
+    with session(engine) as work:
+        assert [label.text for label in history(work, feature_id)] == ["first"]
+        run = runs.get_run(work, run_id)
+        assert (run.prompt_tokens, run.completion_tokens, run.cost) == (10, 2, 0.5)
+        assert runs.run_counts(work, run_id) == {"queued": 10, "done": 1, "failed": 0, "skipped": 1}
+
+
+def test_an_unknown_cost_stays_unknown_and_a_known_one_adds_up(engine, run_id):
+    with session(engine) as work:
+        runs.take_lease(work, run_id, "a")
+        first, second, third = [feature for feature, _index in runs.queued_features(work, run_id)[:3]]
+        runs.finish_item(work, run_id, first, "a", state="failed", reason_kind="prose", usage=(None, None, None))
+    with session(engine) as work:
+        assert runs.get_run(work, run_id).cost is None
+        for feature in (second, third):
+            runs.finish_item(work, run_id, feature, "a", state="failed", reason_kind="timeout", usage=(5, 1, 0.25))
+    with session(engine) as work:
+        assert runs.get_run(work, run_id).cost == 0.5
+        assert [(kind, count) for kind, _reason, count in runs.failures_by_reason(work, run_id)] == [
+            ("timeout", 2), ("prose", 1)]
+
+
+def test_cancelling_ends_a_waiting_run_at_once_and_asks_a_running_one(engine, run_id):
+    with session(engine) as work:
+        runs.take_lease(work, run_id, "a")
+        runs.request_cancel(work, run_id)
+    with session(engine) as work:
+        assert runs.beat(work, run_id, "a") is True
+        runs.release(work, run_id, "a", "cancelled")
+    with session(engine) as work:
+        assert runs.get_run(work, run_id).state == "cancelled"
+        assert not runs.take_lease(work, run_id, "b")
+        assert runs.reopen(work, run_id) == 11
+        runs.request_cancel(work, run_id)
+    with session(engine) as work:
+        assert runs.get_run(work, run_id).state == "cancelled"
+
+
+def test_a_run_in_work_cannot_be_reopened(engine, run_id):
+    with session(engine) as work:
+        runs.take_lease(work, run_id, "a")
+        with pytest.raises(StoreError, match="being worked on"):
+            runs.reopen(work, run_id)
+
+
+def test_a_run_that_nobody_took_up_can_be_resumed(engine, run_id):
+    pass_time(engine, run_id, 31)
+    with session(engine) as work:
+        assert runs.list_runs(work)[0].state == "interrupted"
+        assert runs.reopen(work, run_id) == 11
+        assert runs.list_runs(work)[0].state == "queued"
+
+
+def test_an_interrupted_run_with_nothing_left_is_done(engine, toy):
+    with session(engine) as work:
+        dead = runs.plan_items(work, toy, FeatureFilter(states=("dead",)))
+        run_id = runs.create_run(work, toy, {}, dead).id
+        runs.take_lease(work, run_id, "a")
+    pass_time(engine, run_id, 31)
+    with session(engine) as work:
+        assert runs.reopen(work, run_id) == 0
+        assert runs.get_run(work, run_id).state == "done"
+
+
+def test_an_unknown_run_is_a_message(engine):
+    with session(engine) as work, pytest.raises(StoreError, match="no run 7"):
+        runs.get_run(work, 7)
