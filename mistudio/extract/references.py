@@ -24,8 +24,9 @@ class ReferencePool:
         for at, (key, place) in enumerate(draws):
             if not self.size or (len(self.heap) == self.size and key <= self.heap[0][0]):
                 continue
-            length = int((tokens[at] >= 0).nonzero()[0].max(initial=0)) + 1
-            start = int(place * max(length - self.window + 1, 1))
+            counted = np.flatnonzero(tokens[at] >= 0)
+            first, last = counted[0], counted[-1]
+            start = int(first + place * max(last - first + 2 - self.window, 1))
             inside = (row == at) & (position >= start) & (position < start + self.window)
             order = np.lexsort((position[inside], feature[inside]))
             window = np.full(self.window, -1, dtype=np.int32)

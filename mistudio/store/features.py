@@ -93,7 +93,8 @@ def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = Featu
     return list(work.exec(_matching(select(Feature.id), extraction_id, wanted).order_by(col(Feature.index))))
 
 
-def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter, index: int) -> tuple[int | None, int | None, int]:
+def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter,
+               index: int) -> tuple[int | None, int | None, int]:
     """Around an index, among matching features: the one before, the one after, and how many lie before."""
     low = _matching(select(func.max(Feature.index), func.count()), extraction_id, wanted).where(Feature.index < index)
     high = _matching(select(func.min(Feature.index)), extraction_id, wanted).where(Feature.index > index)

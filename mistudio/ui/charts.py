@@ -30,7 +30,7 @@ def density_chart(rows: list[tuple]) -> go.Figure:
     share = "" if len(drawn) == len(alive) else f" ({len(drawn):,} of {len(alive):,} drawn)"
     figure.update_layout(title=f"Density and maximum of each feature{share}", height=300,
                          margin=MARGIN, legend={"orientation": "h", "y": 1.14, "x": 0.7})
-    figure.update_xaxes(title="density (% of tokens, log scale)", type="log", exponentformat="none", nticks=6)
+    figure.update_xaxes(title="density (% of tokens, log scale)", type="log", exponentformat="none", dtick=1)
     figure.update_yaxes(title="maximum activation")
     return figure
 

@@ -139,7 +139,7 @@ def _picker(extractions: list[Extraction]) -> Extraction | None:
         wanted = ""
     st.session_state["extraction"] = int(wanted) if wanted else extractions[0].id
     picked = st.selectbox("Extraction", list(by_id), key="extraction", on_change=_picked,
-                          format_func=lambda found: f"{by_id[found].name} · {by_id[found].hook_point}",
+                          format_func=lambda found: by_id[found].name,
                           help="One pass of a model and an SAE over a corpus. All pages show this one.")
     st.query_params["x"] = str(picked)
     return by_id[picked]

