@@ -61,10 +61,11 @@ def _existing(engine: Engine, tokens: int) -> int | None:
 
 
 def _label_some(engine: Engine, extraction_id: int, label: int, say: Progress) -> None:
-    """Label the features that fire strongest, through an ordinary run, until ``label`` of them are named."""
+    """Label features of middling density that fire strongly, through an ordinary run, until ``label`` of them are named."""
     with session(engine) as work:
         missing = label - coverage(work, extraction_id).labeled
-        wanted = FeatureFilter(labels="unlabeled", states=("live",))
+        # Neither the densest (function words) nor the rarest: the middle holds the patterns worth showing.
+        wanted = FeatureFilter(labels="unlabeled", states=("live",), min_density=0.0004, max_density=0.004)
         chosen = [feature.index for feature, _label in list_features(
             work, extraction_id, wanted, sort="max_activation", descending=True, limit=max(missing, 0))]
     if missing <= 0 or not chosen:
