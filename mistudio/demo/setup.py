@@ -61,7 +61,7 @@ def _existing(engine: Engine, tokens: int) -> int | None:
 
 
 def _label_some(engine: Engine, extraction_id: int, label: int, say: Progress) -> None:
-    """Label features of middling density that fire strongly, through an ordinary run, until ``label`` of them are named."""
+    """Label features of middling density that fire strongly, in an ordinary run, until ``label`` are named."""
     with session(engine) as work:
         missing = label - coverage(work, extraction_id).labeled
         # Neither the densest (function words) nor the rarest: the middle holds the patterns worth showing.

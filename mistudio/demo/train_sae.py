@@ -165,7 +165,7 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder for the activations (6 GB for 5M tokens).")],
     out: Annotated[Path, typer.Option(help="Folder to write the SAE to.")],
     tokens: Annotated[int, typer.Option(help="Tokens of the corpus to use.")] = 5_020_000,
-    k: Annotated[int, typer.Option(help="Activations a token, on average.")] = 8,
+    k: Annotated[int, typer.Option(help="Activations a token, on average.")] = 5,
     epochs: Annotated[float, typer.Option(help="Passes over the tokens.")] = 2.0,
     fixed_share: Annotated[float, typer.Option(help="Share of the steps, at the end, with a fixed cut.")] = 0.15,
     seed: int = 0,
