@@ -33,7 +33,8 @@ def add_toy_extraction(engine: Engine, features: int = 12, seed: int = 0) -> int
         extraction = Extraction(
             name="toy", model="toy-model", model_revision="local", hook_point="layers.0", sae="toy-sae",
             sae_hash="0" * 64, architecture="topk", d_in=4, d_sae=features, corpus="planted", tokens=10_000,
-            contexts=100, context_length=16, window=WINDOW, dtype="float32", device="cpu", state="done", vocabulary_hash="toy")
+            contexts=100, context_length=16, window=WINDOW, dtype="float32", device="cpu", state="done",
+            vocabulary_hash="toy")
         work.add(extraction)
         work.flush()
         for index in range(features):
