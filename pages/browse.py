@@ -72,6 +72,8 @@ def table(here: Here, wanted: filters.FeatureFilter, sort: tuple[str, bool], pag
     # A new key is a new selection: one for each page of rows, and a fresh one after the detail was closed.
     key = f"table-{hash((here.id, wanted, sort, page)):x}-{st.session_state.get('closed', 0)}"
     at = [indices.index(chosen)] if chosen in indices else []
+    # Above the table, where its toolbar would else lie over the links and page numbers.
+    st.caption("Click a row to open the feature.")
     st.dataframe(
         frame, key=key, hide_index=True, height=38 + 35 * min(len(rows), SHOWN_ROWS), row_height=35,
         column_order=None if chosen is None else ["index", "label", "top tokens"],
@@ -88,8 +90,6 @@ def table(here: Here, wanted: filters.FeatureFilter, sort: tuple[str, bool], pag
             "state": st.column_config.TextColumn("State", width=70),
             "review": st.column_config.TextColumn("Review", width=100),
         })
-    if chosen is None:
-        st.caption("Click a row to open the feature.")
 
 
 def select(key: str, indices: list[int]) -> None:

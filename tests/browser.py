@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
              "--disable-component-update", "--no-first-run"]
 SIZE = {"width": 1280, "height": 800}
+# A busy machine may take its time; what is wrong does not become right by waiting.
+TIMEOUT = 60_000
+expect.set_options(timeout=TIMEOUT)
 
 
 @contextmanager
@@ -78,7 +81,7 @@ def browser() -> Iterator[Browser]:
 def new_page(browser: Browser, scheme: str = "light") -> Iterator[Page]:
     """A fresh visitor: no cookies, no storage."""
     context = browser.new_context(viewport=SIZE, color_scheme=scheme)
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(TIMEOUT)
     try:
         yield context.new_page()
     finally:

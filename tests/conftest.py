@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from mistudio.errors import ModelError
 from mistudio.settings import settings
 from mistudio.store import open_store
 from tests.toy import add_toy_extraction
@@ -34,3 +35,16 @@ def engine(database_url):
 def toy(engine):
     """The id of an extraction of 12 features with planted concepts (``tests.toy``)."""
     return add_toy_extraction(engine)
+
+
+@pytest.fixture(scope="session")
+def demo_model_folder():
+    """The demo's real language model; what needs it is skipped, and says why, where it cannot be downloaded."""
+    from mistudio.demo.fetch import demo_model
+
+    try:
+        return demo_model()
+    except ModelError as error:
+        if "could not be downloaded" in error.message:
+            pytest.skip(f"No network: {error}")
+        raise

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mistudio.errors import ModelError, ProviderSetupError
+from mistudio.errors import ProviderSetupError
 from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
 from mistudio.label.completion import completion_text
 from mistudio.label.config import LabelConfig
@@ -23,16 +23,7 @@ COLONS = [("We need three things", ":", " rope, nails and a"), ("He gave one rea
           ("There were two rules", ":", " be early and"), ("Note", ":", " the shop is closed")]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def demo_model_folder():
-    from mistudio.demo.fetch import demo_model
-
-    try:
-        return demo_model()
-    except ModelError as error:
-        if "could not be downloaded" in error.message:
-            pytest.skip(f"No network: {error}")
-        raise
+pytestmark = pytest.mark.usefixtures("demo_model_folder")
 
 
 def label(windows: list[tuple[str, str, str]]) -> LabelAnswer:

@@ -27,9 +27,9 @@ def plausible(messages: list[dict]) -> str:
     shown = [message["content"] for message in messages if "Active windows" in message["content"]]
     tokens, windows = read_evidence(shown[-1]) if shown else ([], [])
     label, kind = name_of(tokens, windows)
-    example = next((window for window in windows), "")
+    strongest = ", ".join(f"“{token.strip() or 'space'}”" for token in dict.fromkeys(tokens[:6]))
     return json.dumps({"label": label, "kind": kind, "confidence": 0.8 if len(set(tokens)) < 4 else 0.65,
-                       "explanation": f"The strong windows share this pattern, as in: {example[:60]}"})
+                       "explanation": f"Its strongest activations are on {strongest}."})
 
 
 def read_evidence(text: str) -> tuple[list[str], list[str]]:

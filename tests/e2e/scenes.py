@@ -1,0 +1,205 @@
+"""The six scenes of the story, as a person would play them in a browser."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser import click_row, settled
+
+
+def shot(page: Page, pictures: Path, name: str) -> None:
+    """One picture, once everything on the page is drawn and the pointer is out of the way."""
+    page.mouse.move(2, 2)
+    page.evaluate("document.activeElement.blur()")
+    settled(page)
+    page.screenshot(path=pictures / f"{name}.png")
+
+
+def open_unlabeled_browser(page: Page, pictures: Path) -> None:
+    """Scene 1: thousands of unlabeled features, those of middling density first, with good examples."""
+    settled(page)
+    page.get_by_role("link", name=re.compile("Browse them first")).click()
+    expect(page.locator("h1")).to_have_text("Browse")
+    settled(page)
+    expect(page.get_by_text(re.compile(r"^4,608 features$"))).to_be_visible()
+    choose_option(page, "Feature state", "live")
+    page.keyboard.press("Escape")
+    expect(page.get_by_text(re.compile(r"^[1-4],\d{3} of 4,608 features$"))).to_be_visible()
+    low, high = page.get_by_role("slider").all()
+    for thumb, key, presses in ((low, "ArrowRight", 4), (high, "ArrowLeft", 2)):
+        for _press in range(presses):
+            thumb.press(key)
+    expect(page).to_have_url(re.compile("density=0.1%25.*1%25"))
+    choose_option(page, "Sort by", "Maximum")
+    page.get_by_text("Descending").click()
+    expect(page).to_have_url(re.compile("desc=true"))
+    page.reload()  # the address holds all of it
+    open_row(page, 5)
+    expect(page.get_by_text("No label yet").first).to_be_visible()
+    shot(page, pictures, "1-browse-unlabeled")
+
+
+def open_row(page: Page, row: int) -> None:
+    """Open the feature of a row (from 0) of Browse's table."""
+    settled(page)
+    click_row(page, row)
+    expect(page.get_by_text(re.compile("^Feature [0-9,]+$"))).to_be_visible()
+    expect(page.locator(".ms-row").first).to_be_visible()
+
+
+def choose_option(page: Page, widget: str, option: str) -> None:
+    page.get_by_role("combobox", name=widget).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def configure(page: Page, pictures: Path, who: Callable[[Page], None], features: str | None) -> None:
+    """Scene 2: who labels, and which features: those given, or what Browse's filter holds."""
+    if features is None:
+        page.get_by_role("link", name=re.compile("Label these")).click()
+    else:
+        page.get_by_role("link", name=re.compile("Label$")).first.click()
+    expect(page.locator("h1")).to_have_text("Label")
+    settled(page)
+    if features is None:
+        expect(page.get_by_text("From Browse: live, density")).to_be_visible()
+    who(page)
+    if features is not None:
+        page.get_by_text("Chosen features", exact=True).click()
+        _fill(page, "Features", features)
+    expect(start_button(page)).to_be_enabled()
+    shot(page, pictures, "2-configure")
+
+
+def start_button(page: Page):
+    return page.get_by_role("button", name=re.compile(r"^Label [\d,]+ features$"))
+
+
+def by_openai(address: str) -> Callable[[Page], None]:
+    def choose(page: Page) -> None:
+        page.get_by_text("OpenAI or compatible", exact=True).click()
+        _fill(page, "API key", "sk-of-this-session")
+        _server(page, address, "gpt-test")
+    return choose
+
+
+def by_ollama(address: str) -> Callable[[Page], None]:
+    def choose(page: Page) -> None:
+        page.get_by_text("Ollama", exact=True).click()
+        _server(page, address, "llama-test:latest")
+    return choose
+
+
+def by_embedded(page: Page) -> None:
+    page.get_by_text("Embedded", exact=True).click()
+
+
+def _fill(page: Page, name: str, value: str) -> None:
+    box = page.get_by_label(name, exact=True)
+    box.fill(value)
+    box.press("Enter")
+    settled(page)
+
+
+def _server(page: Page, address: str, model: str) -> None:
+    _fill(page, "Server address", address)
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text("Connected. The server offers")).to_be_visible()
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name=model, exact=True).click()
+    settled(page)
+
+
+def watch_labels_arrive(page: Page, pictures: Path) -> None:
+    """Scene 3: the run goes on in the background, labels appear, and a reload loses nothing."""
+    start_button(page).click()
+    landed = page.locator(".ms-landed")
+    expect(landed.first).to_be_visible()
+    before = labeled(page)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(landed.nth(5)).to_be_visible()
+    page.evaluate("window.scrollTo(0, 0)")
+    page.screenshot(path=pictures / "3-labels-arrive.png")
+    page.reload()
+    page.wait_for_selector("h1")
+    expect(landed.first).to_be_visible()
+    assert labeled(page) >= before, "what was labeled before the reload is still there"
+
+
+def labeled(page: Page) -> int:
+    """How many labels the live panel counts."""
+    metric = page.get_by_test_id("stMetric").filter(has_text=re.compile("^Labeled"))
+    return int(metric.get_by_test_id("stMetricValue").inner_text().replace(",", ""))
+
+
+def wait_for_the_end(page: Page, timeout: float = 240_000) -> None:
+    expect(page.get_by_text(re.compile(r"Run \d+ done")).first).to_be_visible(timeout=timeout)
+    settled(page)
+
+
+def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
+    """Scene 4: look at a label beside its examples and approve it, have the next made again, edit the third.
+
+    Returns the index of the edited feature and its new label.
+    """
+    page.get_by_role("link", name=re.compile("Review$")).first.click()
+    expect(page.locator("h1")).to_have_text("Review")
+    settled(page)
+    expect(page.locator(".ms-row").first).to_be_visible()
+    shot(page, pictures, "4-review")
+    first = feature_in(page)
+    page.get_by_role("button", name="Approve").click()
+    expect(page).not_to_have_url(re.compile(f"f={first}(&|$)"))
+    settled(page)
+    second = feature_in(page)
+    page.get_by_role("button", name="Regenerate").click()
+    expect(page.get_by_text(re.compile("New label:")).first).to_be_visible()
+    settled(page)
+    page.get_by_role("button", name="Next").click()
+    expect(page).not_to_have_url(re.compile(f"f={second}(&|$)"))
+    settled(page)
+    index = feature_in(page)
+    page.get_by_text("Edit the label").click()
+    box = page.get_by_label("Label", exact=True)
+    box.fill("checked by a person")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".ms-label").first).to_have_text("checked by a person")
+    settled(page)
+    return index, "checked by a person"
+
+
+def feature_in(page: Page) -> int:
+    """The feature that Review shows."""
+    return int(re.search(r"Feature ([\d,]+)", page.get_by_text(re.compile(r"^Feature [\d,]+ ·")).first.inner_text())
+               .group(1).replace(",", ""))
+
+
+def search(page: Page, pictures: Path, words: dict[str, str]) -> None:
+    """Scene 5: each word finds a label that fits; ``words`` gives what one of the first labels must match."""
+    page.get_by_role("link", name=re.compile("Search$")).first.click()
+    expect(page.locator("h1")).to_have_text("Search")
+    settled(page)
+    for word, fitting in words.items():
+        page.get_by_role("button", name=word, exact=True).click()
+        expect(page).to_have_url(re.compile(f"q={word}"))
+        expect(page.get_by_text("best match first")).to_be_visible()
+        settled(page)
+        first = page.locator(".ms-label").all_inner_texts()[:5]
+        assert any(re.search(fitting, label, re.IGNORECASE) for label in first), (word, first)
+    shot(page, pictures, "5-search")
+    best = page.locator(".ms-label").first.inner_text()
+    page.get_by_role("link", name=re.compile("Open$")).first.click()
+    expect(page.locator("h1")).to_have_text("Browse")
+    expect(page.locator(".ms-label").first).to_have_text(best)
+
+
+def close_on_the_labeled_browser(page: Page, pictures: Path, address: str, index: int, text: str) -> None:
+    """Scene 6: the browser with its labels; feature ``index`` has the label ``text``."""
+    page.goto(f"{address}/browse?f={index}")
+    settled(page)
+    expect(page.locator(".ms-label").first).to_have_text(text)
+    page.goto(f"{address}/browse?labels=Labeled&sort=Maximum&desc=true")
+    open_row(page, 5)
+    expect(page.get_by_text("No label yet")).to_have_count(0)
+    shot(page, pictures, "6-browse-labeled")
