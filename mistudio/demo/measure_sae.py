@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mistudio.demo.activations import Cache
+from mistudio.extract.finish import SAME_AFTER, SAME_BEFORE
 from mistudio.sae.load import load_sae
 from mistudio.sae.sae import SAE
 
@@ -41,14 +42,15 @@ def reconstruction(sae: SAE, acts: Tensor, rows: Tensor) -> dict:
 def consistency(sae: SAE, data: Cache, tokens: int) -> dict:
     """How often a feature's weaker activations sit on the tokens of its strongest ones.
 
-    For features whose ten strongest contexts share one active token at least five times: the share of their other
-    active contexts, by strength (under 3, 3 to 6, over 6 tenths of the maximum), whose active token is among those ten
-    tokens.
+    For features whose ten strongest distinct contexts share one active token at least five times: the share of their
+    other active contexts, by strength (under 3, 3 to 6, over 6 tenths of the maximum), whose active token is among
+    those ten tokens.
     """
     tokens = min(tokens, len(data.ids))
-    feature, _context, value, token = _context_peaks(sae, data, tokens)
-    order = np.lexsort((-value, feature))
-    feature, value, token = feature[order], value[order], token[order]
+    feature, value, row = _context_peaks(sae, data, tokens)
+    used = np.bincount(feature, minlength=sae.d_sae)
+    feature, value, row = _distinct(data.ids[:tokens], feature, value, row)
+    token = data.ids[row]
     starts = np.searchsorted(feature, np.arange(sae.d_sae + 1))
     hits, counts, judged = np.zeros(3), np.zeros(3), 0
     shares: list[list[float]] = [[], [], []]
@@ -66,7 +68,6 @@ def consistency(sae: SAE, data: Cache, tokens: int) -> dict:
             counts[band] += inside.sum()
             if inside.any():
                 shares[band].append(float(same[inside].mean()))
-    used = np.bincount(feature, minlength=sae.d_sae)
     density = used / len(np.unique(data.context[:tokens]))
     return {
         "measured_tokens": tokens, "dead_share": round(float((used == 0).mean()), 4),
@@ -81,7 +82,7 @@ def consistency(sae: SAE, data: Cache, tokens: int) -> dict:
 
 
 def _context_peaks(sae: SAE, data: Cache, tokens: int) -> tuple[np.ndarray, ...]:
-    """For every feature active in a context, its peak: feature, context, value and token id, as flat arrays."""
+    """For every feature active in a context, its peak: feature, value and row of ``data``, as flat arrays."""
     found: list[tuple[np.ndarray, ...]] = []
     edges = np.flatnonzero(np.diff(data.context[:tokens], prepend=-1))
     for block in range(0, len(edges), 64):
@@ -95,5 +96,23 @@ def _context_peaks(sae: SAE, data: Cache, tokens: int) -> tuple[np.ndarray, ...]
         feature, context, value, row = feature[order], context[order], value[order], row[order]
         first = np.ones(len(feature), dtype=bool)
         first[1:] = (feature[1:] != feature[:-1]) | (context[1:] != context[:-1])
-        found.append((feature[first], context[first], value[first], data.ids[start:end][row][first]))
+        found.append((feature[first], value[first], start + row[first]))
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+
+def _distinct(ids: np.ndarray, feature: np.ndarray, value: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The peaks ordered by feature, strongest first; of those in near-identical windows, only the strongest.
+
+    Windows are alike as in an extraction: by the tokens around the peak.
+    """
+    padded = np.pad(ids.astype(np.uint64), (SAME_BEFORE, SAME_AFTER))
+    near = np.zeros(len(ids), dtype=np.uint64)
+    for offset in range(SAME_BEFORE + SAME_AFTER):
+        near = near * np.uint64(0x9E3779B97F4A7C15) + padded[offset:offset + len(ids)] + np.uint64(1)
+    order = np.lexsort((-value, near[row], feature))
+    feature, value, row = feature[order], value[order], row[order]
+    new = np.ones(len(row), dtype=bool)
+    new[1:] = (feature[1:] != feature[:-1]) | (near[row[1:]] != near[row[:-1]])
+    feature, value, row = feature[new], value[new], row[new]
+    order = np.lexsort((-value, feature))
+    return feature[order], value[order], row[order]

@@ -11,6 +11,7 @@ from mistudio.errors import StoreError
 from mistudio.store import Extraction, session
 from mistudio.store.extractions import coverage
 from mistudio.store.features import FeatureFilter, list_features
+from mistudio.store.runs import list_runs, run_counts
 
 SAE_FOLDER = Path(__file__).parent / "smollm2-layers9-sae"
 NAME = "Demo: SmolLM2-135M, layers.9"
@@ -28,7 +29,7 @@ def run_demo(engine: Engine, *, tokens: int = TOKENS, label: int = LABELS, progr
 
     Args:
         tokens: size of the extraction.
-        label: features that should have a label afterwards.
+        label: features to label, unless as many were asked for before.
         progress: called with the step, the share done (0 to 1), and details such as tokens/s and time left.
 
     Returns:
@@ -63,7 +64,9 @@ def _existing(engine: Engine, tokens: int) -> int | None:
 def _label_some(engine: Engine, extraction_id: int, label: int, say: Progress) -> None:
     """Label features of middling density that fire strongly, in an ordinary run, until ``label`` are named."""
     with session(engine) as work:
-        missing = label - coverage(work, extraction_id).labeled
+        # Features that a run skipped or failed on count too, or every start of the demo would try them again.
+        asked = sum(sum(run_counts(work, run.id).values()) for run in list_runs(work, extraction_id))
+        missing = label - max(asked, coverage(work, extraction_id).labeled)
         # Neither the densest (function words) nor the rarest: the middle holds the patterns worth showing.
         wanted = FeatureFilter(labels="unlabeled", states=("live",), min_density=0.0004, max_density=0.004)
         chosen = [feature.index for feature, _label in list_features(

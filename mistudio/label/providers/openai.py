@@ -131,5 +131,14 @@ def _words(error: openai.OpenAIError, model: str, client: OpenAI) -> tuple[str, 
         quota = error.code == "insufficient_quota"
         return (f"{server} says the quota is used up." if quota else f"{server} limits the rate of calls.",
                 "Check plan and billing." if quota else "Lower the concurrency, then retry the failed features.")
-    said = getattr(error, "message", "") or type(error).__name__
-    return f"{server} answered with an error: {said[:300]}", "Retry the failed features, or try another model."
+    return f"{server} answered with an error: {_said(error)[:300]}", "Retry the failed features, or try another model."
+
+
+def _said(error: openai.OpenAIError) -> str:
+    """The server's reason. The client passes on only what stands where OpenAI puts it; others write it elsewhere."""
+    said, body = getattr(error, "message", "") or type(error).__name__, getattr(error, "body", None)
+    if isinstance(body, dict) and not body.get("message"):
+        body = body.get("detail")
+    elif not isinstance(body, str) or body.startswith("<"):
+        body = None
+    return f"{said}: {body}" if body else said
