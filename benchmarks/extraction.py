@@ -3,7 +3,7 @@
     python -m benchmarks.extraction                      # demo model, SAE and corpus
     python -m benchmarks.extraction --tokens 100000 --rounds 5
 
-Both take turns, block by block, so that a machine that slows down slows both. Reading the corpus, tokenizing and
+Both take turns, round by round, so that a machine that slows down slows both. Reading the corpus, tokenizing and
 storing are left out of both. One round is run first and not counted.
 """
 
@@ -30,7 +30,7 @@ from mistudio.sae.load import load_sae
 def forward(loaded: LoadedModel, hook_point: str, batches: list[Contexts]) -> None:
     """The model alone, up to the hook point."""
     for batch in batches:
-        attend = torch.from_numpy(batch.mask)
+        attend = torch.from_numpy(batch.mask).clone()
         attend[:, 0] = True
         activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend)
     if loaded.device.type == "cuda":
@@ -65,7 +65,7 @@ def main(
             spent["extraction"] += time.monotonic() - between
             counted += sum(int(batch.mask.sum()) for batch in batches)
     place = torch.cuda.get_device_name() if loaded.device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    print(f"{place}; {loaded.dtype}; d_sae {sae.d_sae:,}; {counted:,} tokens in {rounds} rounds")
+    print(f"{place}; {config.dtype}; d_sae {sae.d_sae:,}; {counted:,} tokens in {rounds} rounds")
     for name, seconds in spent.items():
         print(f"{name:14} {counted / seconds:10,.0f} tokens/s")
     print(f"ratio          {spent['bare forward'] / spent['extraction']:10.2f}")

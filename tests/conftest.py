@@ -1,8 +1,11 @@
 """What every test shares: a real temporary database each, and no settings of the person running them."""
 
 import os
+import uuid
 
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from mistudio.errors import ModelError
 from mistudio.settings import settings
@@ -14,14 +17,42 @@ for _name in [name for name in os.environ if name.startswith(("MISTUDIO_", "OPEN
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+# Where the core meets the database, every test runs on both kinds.
+ON_BOTH = ("store", "label", "search", "exchange")
+POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL")
+
+
+def pytest_generate_tests(metafunc):
+    if "database_url" in metafunc.fixturenames:
+        both = metafunc.definition.path.parent.name in ON_BOTH
+        metafunc.parametrize("database_url", ("sqlite", "postgresql") if both else ("sqlite",), indirect=True)
+
+
 @pytest.fixture
-def database_url(tmp_path, monkeypatch):
+def database_url(request, tmp_path, monkeypatch):
     """A fresh database, also the one that pages and shell use by default."""
-    url = f"sqlite:///{tmp_path / 'test.db'}"
-    monkeypatch.setenv("MISTUDIO_DATABASE_URL", url)
+    make = _sqlite if request.param == "sqlite" else _postgresql
+    for url in make(tmp_path):
+        monkeypatch.setenv("MISTUDIO_DATABASE_URL", url)
+        settings.cache_clear()
+        yield url
     settings.cache_clear()
-    yield url
-    settings.cache_clear()
+
+
+def _sqlite(folder):
+    yield f"sqlite:///{folder / 'test.db'}"
+
+
+def _postgresql(_folder):
+    if POSTGRESQL is None:
+        pytest.skip("no PostgreSQL server is named in TEST_POSTGRESQL_URL")
+    name = f"mistudio_test_{uuid.uuid4().hex}"
+    with psycopg.connect(POSTGRESQL, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False)
+        finally:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -20,13 +20,15 @@ def read_saelens(folder: Path) -> SAE:
     """
     try:
         config = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("cfg.json is no JSON object")
         weights = folder / "sae_weights.safetensors"
         tensors = {name: tensor.float() for name, tensor in load_file(weights).items()}
         with weights.open("rb") as file:
             hashed = hashlib.file_digest(file, "sha256").hexdigest()
     except (ValueError, SafetensorError) as error:
         raise SAEError(f"The SAE in {folder.name!r} cannot be read: {error}", "Download it again.") from error
-    metadata = {**config, **config.get("metadata", {})}
+    metadata = {**config, **(config.get("metadata") or {})}
     architecture = config.get("architecture", "standard")
     if architecture not in ARCHITECTURES:
         raise SAEError(f"The SAE architecture {architecture!r} is not supported yet.",
