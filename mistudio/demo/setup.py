@@ -1,5 +1,6 @@
 """Set up the demo: model, SAE, extraction, first labels. Nothing is needed but what requirements.txt installs."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,10 +82,13 @@ def _label_some(engine: Engine, extraction_id: int, label: int, say: Progress) -
     config = LabelConfig(provider="embedded")
     provider = make_provider(config)
     run_id = start_run(engine, extraction_id, config, FeatureFilter(indices=tuple(chosen)))
+    started = time.monotonic()
 
     def shown(state: RunProgress) -> None:
         closed = sum(count for name, count in state.counts.items() if name != "queued")
-        say("Labeling", LABEL_AT + (1 - LABEL_AT) * closed / len(chosen), f"{closed} of {len(chosen)}: {state.text}")
+        left = (len(chosen) - closed) * (time.monotonic() - started) / max(closed, 1)
+        say("Labeling", LABEL_AT + (1 - LABEL_AT) * closed / len(chosen),
+            f"{closed} of {len(chosen)} features, {left:,.0f} s left: {state.text}")
 
     work_run(engine, run_id, provider, shown)
     with session(engine) as work:

@@ -170,9 +170,11 @@ def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
 
 
 def feature_in(page: Page) -> int:
-    """The feature that Review shows."""
-    return int(re.search(r"Feature ([\d,]+)", page.get_by_text(re.compile(r"^Feature [\d,]+ ·")).first.inner_text())
-               .group(1).replace(",", ""))
+    """The feature that Review shows, once it shows the one in the address."""
+    title = page.get_by_text(re.compile(r"^Feature [\d,]+ ·")).first
+    if asked := re.search(r"[?&]f=(\d+)", page.url):
+        expect(title).to_have_text(re.compile(f"^Feature {int(asked[1]):,} ·"))
+    return int(re.match(r"Feature ([\d,]+)", title.inner_text())[1].replace(",", ""))
 
 
 def search(page: Page, pictures: Path, words: dict[str, str]) -> None:
