@@ -1,5 +1,6 @@
 """A small threaded HTTP server that a test can steer: what it answers, how slowly, how it fails."""
 
+import argparse
 import json
 import threading
 from collections import deque
@@ -117,3 +118,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_args) -> None:
         """A test's output is not the place for an access log."""
+
+
+def serve_by_hand(server: type[FakeServer], port: int, about: str | None) -> None:
+    """Run a server from a shell until Ctrl-C, to try the app against it."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--port", type=int, default=port)
+    parser.add_argument("--latency", type=float, default=0.5, help="seconds before each answer")
+    chosen = parser.parse_args()
+    with server(port=chosen.port, latency=chosen.latency) as running:
+        print(f"model {running.models[0]} at {running.url} (stop with Ctrl-C)", flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return

@@ -1,9 +1,6 @@
 """A server that speaks Ollama's protocol. By hand: ``python -m tests.servers.ollama_server --port 11434``."""
 
-import argparse
-import threading
-
-from tests.servers.base import Failure, FakeServer
+from tests.servers.base import Failure, FakeServer, serve_by_hand
 
 MODEL = "llama-test:latest"
 NOW = "2026-01-01T00:00:00Z"
@@ -40,18 +37,5 @@ class OllamaServer(FakeServer):
                      "eval_count": max(1, len(answer.text) // 4)}, {}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=11434)
-    parser.add_argument("--latency", type=float, default=0.5, help="seconds before each answer")
-    chosen = parser.parse_args()
-    with OllamaServer(port=chosen.port, latency=chosen.latency) as server:
-        print(f"model {MODEL} at {server.url} (stop with Ctrl-C)", flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return
-
-
 if __name__ == "__main__":
-    main()
+    serve_by_hand(OllamaServer, 11434, __doc__)

@@ -1,10 +1,8 @@
 """A server that speaks OpenAI's chat protocol. By hand: ``python -m tests.servers.openai_server --port 8001``."""
 
-import argparse
-import threading
 import time
 
-from tests.servers.base import Failure, FakeServer
+from tests.servers.base import Failure, FakeServer, serve_by_hand
 
 MODEL = "gpt-test"
 
@@ -59,18 +57,5 @@ def _error(status: int, message: str, code: str | None) -> tuple[int, dict, dict
     return status, {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}, {}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8001)
-    parser.add_argument("--latency", type=float, default=0.5, help="seconds before each answer")
-    chosen = parser.parse_args()
-    with OpenAIServer(port=chosen.port, latency=chosen.latency) as server:
-        print(f"model {MODEL} at {server.base_url} (stop with Ctrl-C)", flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            return
-
-
 if __name__ == "__main__":
-    main()
+    serve_by_hand(OpenAIServer, 8001, __doc__)
