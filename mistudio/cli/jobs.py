@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from mistudio.cli.options import AsJson, Database, config_option, opened
 from mistudio.cli.output import Steps, print_json
+from mistudio.demo.setup import LABELS, TOKENS, run_demo
 from mistudio.errors import MistudioError
 from mistudio.extract.config import ExtractConfig
 from mistudio.store import Extraction, open_store, session
@@ -16,13 +17,11 @@ from mistudio.store.extractions import coverage
 def demo(
     db: Database = None,
     as_json: AsJson = False,
-    tokens: Annotated[int, typer.Option(help="Tokens of the installed corpus to run.", min=1000)] = 250_000,
-    label: Annotated[int, typer.Option(help="Features to label with the embedded labeler.", min=0)] = 40,
+    tokens: Annotated[int, typer.Option(help="Tokens of the installed corpus to run.", min=1000)] = TOKENS,
+    label: Annotated[int, typer.Option(help="Features to label with the embedded labeler.", min=0)] = LABELS,
 ) -> None:
     """Set up the demo: a small model, its SAE, an extraction and the first labels. Needs no key and no server."""
     engine = open_store(db)
-    from mistudio.demo.setup import run_demo
-
     with Steps() as progress:
         extraction_id = run_demo(engine, tokens=tokens, label=label, progress=progress)
     _print_extraction(*opened(db, extraction_id), as_json)

@@ -6,6 +6,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from mistudio.errors import ModelError
+from mistudio.settings import settings
 
 
 @dataclass
@@ -30,11 +31,13 @@ class LoadedModel:
 
 
 def pick_device(wanted: str = "auto") -> torch.device:
-    """``cuda`` when asked for or available under ``auto``, else ``cpu``.
+    """The device to use; ``auto`` is what MISTUDIO_DEVICE says, and else ``cuda`` where there is one.
 
     Raises:
         ModelError: ``cuda`` was asked for and is not there.
     """
+    if wanted == "auto":
+        wanted = settings().device
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.startswith("cuda") and not torch.cuda.is_available():

@@ -14,6 +14,7 @@ from mistudio.extract.pipeline import encode_batch, extract
 from mistudio.model.hook import activations_at
 from mistudio.model.load import load_model
 from mistudio.sae.load import load_sae
+from mistudio.settings import settings
 from mistudio.store import Extraction, Feature, session
 from mistudio.store.examples import load_examples, load_references, load_vocabulary
 from tests.tiny import D_SAE, TEXT, tiny_model, tiny_sae
@@ -153,6 +154,15 @@ def test_bad_input_is_a_clear_error(engine, config, change, error, says):
     with pytest.raises(error, match=says) as caught:
         extract(engine, config.model_copy(update=change))
     assert caught.value.hint
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_device_that_is_not_there_is_a_clear_error(engine, config, monkeypatch):
+    monkeypatch.setenv("MISTUDIO_DEVICE", "cuda")
+    settings.cache_clear()
+    with pytest.raises(ModelError, match="No CUDA device") as caught:
+        extract(engine, config.model_copy(update={"device": "auto"}))
+    assert "MISTUDIO_DEVICE" in caught.value.hint
 
 
 def test_sae_that_does_not_fit_says_both_widths(engine, config, tmp_path):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from mistudio.errors import ModelError, ProviderError, ProviderSetupError
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
-from mistudio.settings import settings
 
 if TYPE_CHECKING:
     from mistudio.model.load import LoadedModel
@@ -80,7 +79,7 @@ def _load(adapter: Path) -> "LoadedModel":
     # peft asks transformers for a property by its former name; nothing a user could do about it.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
     try:
-        loaded = load_model(str(demo_model()), device=settings().device)
+        loaded = load_model(str(demo_model()))
         loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
     except ModelError as error:
         raise ProviderSetupError(error.message, error.hint, kind="setup") from error
