@@ -146,7 +146,7 @@ def main(
     cache: Annotated[Path, typer.Option(help="Folder for the activations (6 GB for 5M tokens).")],
     out: Annotated[Path, typer.Option(help="Folder to write the SAE to.")],
     tokens: Annotated[int, typer.Option(help="Tokens of the corpus to use.")] = 5_020_000,
-    k: Annotated[int, typer.Option(help="Activations a token.")] = 12,
+    k: Annotated[int, typer.Option(help="Activations a token.")] = 7,
     epochs: Annotated[float, typer.Option(help="Passes over the tokens.")] = 4.0,
     seed: int = 0,
 ) -> None:
