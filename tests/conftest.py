@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 from mistudio.errors import ModelError
 from mistudio.settings import settings
 from mistudio.store import open_store
+from tests.browser import browser  # noqa: F401  (one for all: two cannot run in one process)
 from tests.toy import add_toy_extraction
 
 for _name in [name for name in os.environ if name.startswith(("MISTUDIO_", "OPENAI_", "OLLAMA_"))]:

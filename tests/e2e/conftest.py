@@ -8,7 +8,7 @@ import pytest
 
 from mistudio.demo.setup import run_demo
 from mistudio.store import open_store
-from tests.browser import CHROMIUM, PROJECT, browser  # noqa: F401
+from tests.browser import CHROMIUM, PROJECT
 
 TOKENS = 40_000
 
