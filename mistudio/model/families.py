@@ -6,7 +6,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from mistudio.errors import ModelError
-from mistudio.model.hook_point import ATTN, INPUT, KNOWN_FORMS, MID, MLP, OUTPUT, Z, HookPoint, parse_hook_point
+from mistudio.model.hook_point import ATTN, INPUT, KNOWN_FORMS, MID, MLP, OUTPUT, HookPoint, Z, parse_hook_point
 
 
 class Parts(NamedTuple):

@@ -3,7 +3,7 @@
 | ours | TransformerLens | what is read |
 |---|---|---|
 | ``layers.9`` | ``blocks.9.hook_resid_post`` | the residual stream after block 9 |
-| ``layers.9.input`` | ``blocks.9.hook_resid_pre`` | the residual stream before it; of block 0, the (scaled) embeddings |
+| ``layers.9.input`` | ``blocks.9.hook_resid_pre`` | the stream before it; of block 0, the (scaled) embeddings |
 | ``layers.9.mid`` | ``blocks.9.hook_resid_mid`` | the residual stream between attention and MLP |
 | ``layers.9.attn`` | ``blocks.9.hook_attn_out`` | what attention adds to the stream |
 | ``layers.9.attn.z`` | ``blocks.9.attn.hook_z`` | the heads' outputs side by side, before the output projection |
@@ -13,12 +13,14 @@
 import re
 from typing import NamedTuple
 
-OUTPUT, INPUT, MID, ATTN, Z, MLP = PLACES = ("output", "input", "mid", "attn", "attn.z", "mlp")
+OUTPUT, INPUT, MID, ATTN, Z, MLP = PLACES = "output", "input", "mid", "attn", "attn.z", "mlp"
 # The places that hold or add to the residual stream; the others have a space of their own.
 STREAM = (OUTPUT, INPUT, MID, ATTN, MLP)
-KNOWN_FORMS = ("Known forms: layers.N (the residual stream after block N), layers.N.input, layers.N.mid, layers.N.attn, "
-               "layers.N.attn.z, layers.N.mlp, their TransformerLens names (blocks.N.hook_resid_post, hook_resid_pre, "
-               "hook_resid_mid, hook_attn_out, attn.hook_z, hook_mlp_out), or the path of a module of the model.")
+KNOWN_FORMS = (
+    "Known forms: layers.N (the residual stream after block N), layers.N.input, layers.N.mid, layers.N.attn, "
+    "layers.N.attn.z, layers.N.mlp, their TransformerLens names (blocks.N.hook_resid_post, blocks.N.hook_resid_pre, "
+    "blocks.N.hook_resid_mid, blocks.N.hook_attn_out, blocks.N.attn.hook_z, blocks.N.hook_mlp_out), or the path of a "
+    "module of the model.")
 
 _TRANSFORMER_LENS = {"hook_resid_post": OUTPUT, "hook_resid_pre": INPUT, "hook_resid_mid": MID, "hook_attn_out": ATTN,
                      "attn.hook_z": Z, "hook_z": Z, "hook_mlp_out": MLP}
