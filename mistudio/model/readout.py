@@ -30,22 +30,21 @@ def to_unembedding(loaded: LoadedModel, hook_point: str, directions: Tensor) -> 
         rows = rows @ (weight if isinstance(tap.module, Conv1D) else weight.T)
         after = resolve(loaded.model, str(point._replace(place="attn")))[1].module
         if "norm" in parts(loaded.model).attn:
-            rows = rows * _gain(after, rows)
+            rows = rows * _gain(after, rows.shape[1], loaded)
     base = decoder(loaded.model)
     norm = next((getattr(base, name) for name in FINAL_NORMS if hasattr(base, name)), None)
     if norm is None:
         return rows
     if isinstance(norm, nn.LayerNorm):
         rows = rows - rows.mean(-1, keepdim=True)
-    return rows * _gain(norm, rows)
+    return rows * _gain(norm, rows.shape[1], loaded)
 
 
-def _gain(norm: nn.Module, like: Tensor) -> Tensor:
-    """``[d_model]`` what the norm multiplies with: its weight, or (Gemma) one more than it.
+def _gain(norm: nn.Module, width: int, loaded: LoadedModel) -> Tensor:
+    """``[width]`` what the norm multiplies with: its weight, or (Gemma) one more than it.
 
     It is found by trying: an input of plus and minus one has mean 0 and mean square 1, and only gain and bias are left.
     """
-    probe = torch.ones_like(like[0])
+    probe = torch.ones(width, dtype=loaded.model.dtype, device=loaded.device)
     probe[1::2] = -1
-    probe = probe.to(norm.weight.dtype)
     return ((norm(probe) - norm(-probe)) / 2 * probe).float()
