@@ -30,9 +30,7 @@ from mistudio.sae.load import load_sae
 def forward(loaded: LoadedModel, hook_point: str, batches: list[Contexts]) -> None:
     """The model alone, up to the hook point."""
     for batch in batches:
-        attend = torch.from_numpy(batch.mask).clone()
-        attend[:, 0] = True
-        activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend)
+        activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), torch.from_numpy(batch.attend))
     if loaded.device.type == "cuda":
         torch.cuda.synchronize()
 

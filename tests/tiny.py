@@ -13,16 +13,23 @@ TEXT = ("The court held that 42 dollars were due on 3 May 1984. def add(a, b): r
         "1. Wash the rice. 2. Boil water. (See note [7]; it is 15% less.) Why? Because!\n") * 3
 
 
-def tiny_model(folder: Path) -> Path:
-    """A two-block Llama with random weights."""
+def tiny_tokenizer(folder: Path, **special: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer, saved; its special tokens are a BOS and a padding token unless others are named."""
+    special = special or {"bos_token": "<s>", "pad_token": "<pad>"}
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator([TEXT], trainers.BpeTrainer(
-        vocab_size=320, special_tokens=["<s>", "<pad>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=320, special_tokens=[*special.values()], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False))
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", pad_token="<pad>")
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
     wrapped.save_pretrained(folder)
+    return wrapped
+
+
+def tiny_model(folder: Path) -> Path:
+    """A three-block Llama with random weights."""
+    wrapped = tiny_tokenizer(folder)
     torch.manual_seed(0)
     config = LlamaConfig(vocab_size=len(wrapped), hidden_size=D_IN, intermediate_size=32, num_hidden_layers=3,
                          num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=128)

@@ -31,7 +31,14 @@ def extract(
     model: Annotated[str, config_option(ExtractConfig, "model")],
     sae: Annotated[str, config_option(ExtractConfig, "sae")],
     corpus: Annotated[str | None, config_option(ExtractConfig, "corpus")] = None,
+    corpus_split: Annotated[str | None, config_option(ExtractConfig, "corpus_split")] = None,
+    text_column: Annotated[str | None, config_option(ExtractConfig, "text_column")] = None,
+    tokens_column: Annotated[str | None, config_option(ExtractConfig, "tokens_column")] = None,
+    document_column: Annotated[str | None, config_option(ExtractConfig, "document_column")] = None,
+    pack: Annotated[bool | None, config_option(ExtractConfig, "pack", "--pack")] = None,
+    prepend_bos: Annotated[bool | None, config_option(ExtractConfig, "prepend_bos")] = None,
     hook_point: Annotated[str | None, config_option(ExtractConfig, "hook_point")] = None,
+    center: Annotated[bool | None, config_option(ExtractConfig, "center")] = None,
     tokens: Annotated[int | None, config_option(ExtractConfig, "tokens")] = None,
     context_length: Annotated[int | None, config_option(ExtractConfig, "context_length")] = None,
     name: Annotated[str | None, config_option(ExtractConfig, "name")] = None,
@@ -43,7 +50,9 @@ def extract(
     engine = open_store(db)
     from mistudio.extract.pipeline import extract as run_extraction
 
-    given = {"model": model, "sae": sae, "corpus": corpus, "hook_point": hook_point, "tokens": tokens,
+    given = {"model": model, "sae": sae, "corpus": corpus, "corpus_split": corpus_split,
+             "text_column": text_column, "tokens_column": tokens_column, "document_column": document_column,
+             "pack": pack, "prepend_bos": prepend_bos, "hook_point": hook_point, "center": center, "tokens": tokens,
              "context_length": context_length, "name": name, "device": device}
     try:
         config = ExtractConfig(**{key: value for key, value in given.items() if value is not None})

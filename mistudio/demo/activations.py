@@ -33,14 +33,13 @@ def cache_activations(folder: Path, tokens: int) -> Path:
         for batch in contexts(demo_documents(), loaded.tokenizer, length=CONTEXT_LENGTH, max_tokens=tokens,
                               batch_size=32):
             mask = torch.from_numpy(batch.mask)
-            attend = mask.clone()
-            attend[:, 0] = True
+            attend = torch.from_numpy(batch.attend)
             acts = activations_at(loaded, HOOK_POINT, torch.from_numpy(batch.tokens), attend)
             row, _position = batch.mask.nonzero()
             acts_file.write(acts[mask.to(acts.device)].half().cpu().numpy().tobytes())
             ids_file.write(batch.tokens[batch.mask].astype(np.int32).tobytes())
             context_file.write((context + row).astype(np.int32).tobytes())
-            document_file.write(batch.document[row].tobytes())
+            document_file.write(batch.document[batch.mask].tobytes())
             context += len(batch.tokens)
             counted += len(row)
             if (context // 32) % 50 == 0:

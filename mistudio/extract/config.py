@@ -8,9 +8,21 @@ class ExtractConfig(BaseModel):
 
     model: str = Field(description="Hugging Face id or local folder of the language model.")
     sae: str = Field(description="Folder or Hugging Face id (owner/name:subfolder) of the SAE.")
-    corpus: str = Field("demo", description="A text file, a folder of them, or demo (text of installed packages).")
+    corpus: str = Field("demo", description="A text file or a folder of them; a .jsonl or .parquet file; a Hugging "
+                        "Face data set (owner/name:subset) or a folder of one; or demo (text of installed packages).")
+    corpus_split: str = Field("train", description="With a data set: which split of it is read.")
+    text_column: str = Field("text", description="Column that holds the text of a row.")
+    tokens_column: str | None = Field(None, description="Column of token ids, for rows that come tokenised; input_ids "
+                                      "or tokens where there is no text column.")
+    document_column: str | None = Field(None, description="Column that names a row's document; rows of one document "
+                                        "share its split. If unset, each row is a document.")
+    pack: bool = Field(False, description="Fill contexts across documents (of the same split), with EOS between them.")
+    prepend_bos: bool | None = Field(None, description="Begin each context with BOS; as the SAE's files say if unset.")
     tokens: int = Field(250_000, ge=1_000, description="How many tokens to run.")
-    hook_point: str | None = Field(None, description="Where activations are read; the SAE's own if unset.")
+    hook_point: str | None = Field(None, description="Where activations are read, for example layers.9, layers.9.mlp "
+                                   "or blocks.9.hook_resid_pre; the SAE's own if unset.")
+    center: bool | None = Field(None, description="Take the mean over the stream's width away, for SAEs trained with "
+                                "TransformerLens's center_writing_weights; as the SAE's files say if unset.")
     context_length: int | None = Field(None, ge=8, le=4096, description="Tokens a context; the SAE's own, or 128.")
     name: str = Field("", description="A name for the extraction; made from model and SAE if empty.")
     device: str = Field("auto", description="auto, cpu or cuda.")

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mistudio.extract.running import RunningTop
 from mistudio.model.load import LoadedModel
+from mistudio.model.readout import to_unembedding
 from mistudio.sae.sae import SAE
 from mistudio.store.examples import Examples
 from mistudio.store.tables import Feature, FeatureExamples, ReferenceWindow, Vocabulary
@@ -34,21 +35,20 @@ def store_vocabulary(work: Session, tokenizer: PreTrainedTokenizerBase) -> tuple
 
 
 @torch.inference_mode()
-def logit_lens(loaded: LoadedModel, sae: SAE, vocabulary: list[str]) -> list[tuple[list, list]]:
+def logit_lens(loaded: LoadedModel, sae: SAE, vocabulary: list[str], hook_point: str) -> list[tuple[list, list]]:
     """For each feature its promoted and suppressed output tokens, ``[[token, weight], ...]``.
 
     The decoder direction through the final norm's gain and the unembedding, centred over the vocabulary
-    (nostalgebraist 2020, "interpreting GPT: the logit lens"). Empty when the model has no unembedding.
+    (nostalgebraist 2020, "interpreting GPT: the logit lens"). Empty when the model has no unembedding, or when the
+    hook point is a module whose part in the residual stream is not known.
     """
     head = loaded.model.get_output_embeddings()
-    if head is None:
-        return [([], [])] * sae.d_sae
-    base = getattr(loaded.model, loaded.model.base_model_prefix, loaded.model)
-    norm = next((getattr(base, name) for name in ("norm", "ln_f", "final_layer_norm") if hasattr(base, name)), None)
-    gain = norm.weight.float() if norm is not None else torch.ones(sae.d_in, device=head.weight.device)
     result = []
-    for rows in (sae.W_dec * gain).to(head.weight.dtype).split(512):
-        logits = (rows @ head.weight.T)[:, :len(vocabulary)].float()
+    for part in sae.W_dec.split(512):
+        rows = to_unembedding(loaded, hook_point, part) if head is not None else None
+        if rows is None:
+            return [([], [])] * sae.d_sae
+        logits = (rows.to(head.weight.dtype) @ head.weight.T)[:, :len(vocabulary)].float()
         logits -= logits.mean(1, keepdim=True)
         for values, ids in zip(*(part.tolist() for part in _ends(logits)), strict=True):
             pairs = [[vocabulary[token], round(value, 3)] for value, token in zip(values, ids, strict=True)]

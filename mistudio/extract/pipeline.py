@@ -10,12 +10,14 @@ from sqlalchemy import Engine
 
 from mistudio.errors import MistudioError, SAEError
 from mistudio.extract.config import ExtractConfig
-from mistudio.extract.corpus import SPLITS, Contexts, contexts, text_documents
+from mistudio.extract.corpus import SPLITS, Contexts, contexts
+from mistudio.extract.corpus.source import corpus_documents
 from mistudio.extract.finish import logit_lens, store_vocabulary, write_features
 from mistudio.extract.references import ReferencePool
 from mistudio.extract.running import Rows, RunningTop, random_keys
 from mistudio.extract.statistics import Active, Statistics
-from mistudio.model.hook import activations_at
+from mistudio.model.families import resolve
+from mistudio.model.hook import activations_at, width_at
 from mistudio.model.load import LoadedModel, load_model
 from mistudio.sae.load import load_sae
 from mistudio.sae.sae import SAE
@@ -73,12 +75,7 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
     say("Loading model and SAE", 0.0, "")
     loaded = load_model(config.model, device=config.device, dtype=config.dtype)
     sae = load_sae(config.sae).to(loaded.device)
-    _check_fit(loaded, sae, config)
-    config = config.model_copy(update={
-        "hook_point": config.hook_point or sae.hook_point or "",
-        "context_length": config.context_length or sae.context_length or 128})
-    if not config.hook_point:
-        raise SAEError("The SAE's files do not say where it was trained.", "Name a hook point, for example layers.9.")
+    config = _completed(config, loaded, sae)
     extraction_id = _begin(engine, config, loaded, sae)
     started = time.monotonic()
     try:
@@ -88,7 +85,8 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
             row = work.get_one(Extraction, extraction_id)
             row.tokens, row.contexts = collected.statistics.tokens, collected.contexts
             row.vocabulary_hash, vocabulary = store_vocabulary(work, loaded.tokenizer)
-            write_features(work, extraction_id, collected, vocabulary, logit_lens(loaded, sae, vocabulary))
+            lens = logit_lens(loaded, sae, vocabulary, config.hook_point)
+            write_features(work, extraction_id, collected, vocabulary, lens)
             row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
             work.add(row)
     except BaseException as error:
@@ -102,9 +100,10 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
 def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, say: Progress) -> Collected:
     collected = Collected(config, sae.d_sae, loaded.device)
     started = time.monotonic()
-    for batch in contexts(_documents(config), loaded.tokenizer, length=config.context_length, max_tokens=config.tokens,
-                          prepend_bos=sae.prepend_bos, batch_size=config.batch_size):
-        collected.add(batch, encode_batch(config.hook_point, loaded, sae, batch))
+    for batch in contexts(corpus_documents(config), loaded.tokenizer, length=config.context_length,
+                          max_tokens=config.tokens, prepend_bos=config.prepend_bos, batch_size=config.batch_size,
+                          pack=config.pack):
+        collected.add(batch, encode_batch(config.hook_point, loaded, sae, batch, center=config.center))
         done = collected.statistics.tokens
         rate = done / (time.monotonic() - started)
         left = max(config.tokens - done, 0) / rate
@@ -113,28 +112,38 @@ def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, say: Progress) ->
     return collected
 
 
-def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts) -> torch.Tensor:
-    """Feature activations ``[batch, pos, d_sae]`` float32; zero on padding and BOS."""
+def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts, *,
+                 center: bool = False) -> torch.Tensor:
+    """Feature activations ``[batch, pos, d_sae]`` float32; zero on padding and on BOS and EOS."""
     mask = torch.from_numpy(batch.mask)
-    attend = mask.clone()
-    attend[:, 0] = True
-    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend)
+    attend = torch.from_numpy(batch.attend)
+    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend, center=center)
     return sae.encode(resid) * mask.to(resid.device)[:, :, None]
 
 
-def _documents(config: ExtractConfig):
-    if config.corpus == "demo":
-        from mistudio.demo.corpus import demo_documents
+def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractConfig:
+    """The config with what the SAE's files add to it, and the hook point by our name.
 
-        return demo_documents()
-    return text_documents(Path(config.corpus))
-
-
-def _check_fit(loaded: LoadedModel, sae: SAE, config: ExtractConfig) -> None:
-    if sae.d_in != loaded.d_model:
+    Raises:
+        MistudioError: nothing says where the SAE was trained, or it does not fit there.
+    """
+    hook_point = config.hook_point or sae.hook_point
+    if not hook_point:
+        raise SAEError("The SAE's files do not say where it was trained.", "Name a hook point, for example layers.9.")
+    hook_point = str(resolve(loaded.model, hook_point)[0])
+    width = width_at(loaded, hook_point)
+    if sae.d_in != width:
         raise SAEError(
-            f"The SAE does not fit the model: its d_in is {sae.d_in}, the residual stream of {config.model!r} has "
-            f"{loaded.d_model}.", "Use the SAE with the model it was trained on.")
+            f"The SAE does not fit the model: its d_in is {sae.d_in}, hook point {hook_point} of {config.model!r} has "
+            f"{width}.", "Use the SAE with the model and at the hook point it was trained on.")
+
+    def first(wanted, trained):
+        return trained if wanted is None else wanted
+
+    return config.model_copy(update={
+        "hook_point": hook_point, "center": first(config.center, sae.center),
+        "prepend_bos": first(config.prepend_bos, sae.prepend_bos),
+        "context_length": first(config.context_length, sae.context_length or 128)})
 
 
 def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> int:

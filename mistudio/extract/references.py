@@ -18,7 +18,10 @@ class ReferencePool:
 
     def add(self, tokens: np.ndarray, active: Active, context: np.ndarray, document: np.ndarray,
             split: np.ndarray) -> None:
-        """Offer a batch: tokens ``[batch, pos]`` with -1 where nothing counts; the rest as in ``Rows``."""
+        """Offer a batch: tokens ``[batch, pos]`` with -1 where nothing counts; the rest as in ``Rows``.
+
+        A window shows one document only: that of its first token that counts.
+        """
         draws = self.random.random((len(tokens), 2))
         row, position, feature, value = (part.cpu().numpy() for part in active)
         for at, (key, place) in enumerate(draws):
@@ -27,13 +30,15 @@ class ReferencePool:
             counted = np.flatnonzero(tokens[at] >= 0)
             first, last = counted[0], counted[-1]
             start = int(first + place * max(last - first + 2 - self.window, 1))
-            inside = (row == at) & (position >= start) & (position < start + self.window)
+            mine = document[at, counted[np.searchsorted(counted, start)]]
+            inside = ((row == at) & (position >= start) & (position < start + self.window)
+                      & (document[at, position] == mine))
             order = np.lexsort((position[inside], feature[inside]))
             window = np.full(self.window, -1, dtype=np.int32)
             shown = tokens[at, start:start + self.window]
-            window[:len(shown)] = shown
+            window[:len(shown)] = np.where(document[at, start:start + self.window] == mine, shown, -1)
             item = (key, int(context[at]), Reference(
-                window, int(split[at]), int(document[at]), feature[inside][order],
+                window, int(split[at]), int(mine), feature[inside][order],
                 position[inside][order] - start, np.minimum(value[inside][order], 65504)))
             if len(self.heap) < self.size:
                 heapq.heappush(self.heap, item)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 class Rows(NamedTuple):
     """A batch of contexts as the merges need it: tokens ``[batch, pos]`` int32 (-1 where nothing is shown), acts
-    ``[batch, pos, d_sae]``, peak ``[batch, d_sae]`` position of each feature's maximum, context and document
-    ``[batch]`` int64.
+    ``[batch, pos, d_sae]``, peak ``[batch, d_sae]`` position of each feature's maximum, context ``[batch]`` and
+    document ``[batch, pos]`` int64. A window shows the document of its peak only.
     """
 
     tokens: Tensor
@@ -75,12 +75,14 @@ class RunningTop:
         at = start[:, None] + torch.arange(self.window, device=row.device)
         outside = at >= length
         at = at.clamp(max=length - 1)
+        document = rows.document[row, peak]
+        outside |= rows.document[row[:, None], at] != document[:, None]
         self.tokens[feature, slot] = rows.tokens[row[:, None], at].masked_fill(outside, -1)
         acts = rows.acts[row[:, None], at, feature[:, None]].masked_fill(outside, 0)
         self.acts[feature, slot] = acts.clamp(max=65504).half()
         self.peak[feature, slot] = peak - start
         self.context[feature, slot] = rows.context[row]
-        self.document[feature, slot] = rows.document[row]
+        self.document[feature, slot] = document
 
     def ordered(self) -> dict[str, Tensor]:
         """Everything in order of key: tokens, acts, peak, context, document, and ``filled`` ``[d_sae, k]`` bool."""

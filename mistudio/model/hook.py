@@ -1,9 +1,11 @@
 """Run a model up to a hook point and no further."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mistudio.errors import ModelError
+from mistudio.model.families import resolve
+from mistudio.model.hook_point import STREAM
 from mistudio.model.load import LoadedModel
 
 
@@ -11,48 +13,37 @@ class _Reached(Exception):
     """Unwinds the forward pass once the hook point has been computed."""
 
 
-def find_module(model: nn.Module, hook_point: str) -> nn.Module:
-    """The module whose output is the hook point.
-
-    ``layers.{i}`` names the i-th block of any supported family; a full module path works too.
-
-    Raises:
-        ModelError: there is no such module.
-    """
-    base = getattr(model, "model", None) or getattr(model, "transformer", None) or getattr(model, "gpt_neox", model)
-    blocks = getattr(base, "layers", None) or getattr(base, "h", None)
-    if hook_point.startswith("layers.") and blocks is not None:
-        tail = hook_point.removeprefix("layers.")
-        if tail.isdigit():
-            if int(tail) >= len(blocks):
-                raise ModelError(f"Hook point {hook_point} does not exist: the model has {len(blocks)} blocks.",
-                                 f"Use layers.0 to layers.{len(blocks) - 1}.")
-            return blocks[int(tail)]
-    try:
-        return model.get_submodule(hook_point)
-    except AttributeError as error:
-        raise ModelError(f"Hook point {hook_point!r} does not exist in this model.",
-                         "Use layers.N for the residual stream after block N.") from error
-
-
 @torch.inference_mode()
-def activations_at(loaded: LoadedModel, hook_point: str, tokens: Tensor, mask: Tensor) -> Tensor:
-    """Activations at the hook point; later blocks and the LM head are never run.
+def activations_at(loaded: LoadedModel, hook_point: str, tokens: Tensor, mask: Tensor, *,
+                   center: bool = False) -> Tensor:
+    """Activations at the hook point. Nothing that comes after it is run: no rest of its block, no later block, no LM
+    head.
 
     Args:
+        hook_point: a name of ``mistudio.model.hook_point``.
         tokens: ``[batch, pos]`` int64.
         mask: ``[batch, pos]`` bool, false on padding.
+        center: take each position's mean over ``d_in`` away. TransformerLens's ``center_writing_weights`` does this to
+            every weight that writes to the residual stream (the output of a model with LayerNorm stays the same), so
+            SAEs trained on such a model expect it. Without effect at ``layers.N.attn.z``, which is no such place.
 
     Returns:
-        ``[batch, pos, d_in]`` in the model's dtype, on its device.
+        ``[batch, pos, d_in]`` on the model's device, in its dtype (float32 when centred). ``d_in`` is ``d_model``, but
+        heads times head size at ``layers.N.attn.z``.
+
+    Raises:
+        ModelError: the model has no such hook point, or its forward pass does not reach it.
     """
+    point, tap = resolve(loaded.model, hook_point)
     found: list[Tensor] = []
 
-    def stop(_module, _inputs, output):
-        found.append(output[0] if isinstance(output, tuple) else output)
+    def stop(_module, args, kwargs, output=None):
+        value = output if tap.side == "output" else args[0] if args else kwargs["hidden_states"]
+        found.append(value[0] if isinstance(value, tuple) else value)
         raise _Reached
 
-    handle = find_module(loaded.model, hook_point).register_forward_hook(stop)
+    register = tap.module.register_forward_hook if tap.side == "output" else tap.module.register_forward_pre_hook
+    handle = register(stop, with_kwargs=True)
     try:
         loaded.model(input_ids=tokens.to(loaded.device), attention_mask=mask.to(loaded.device), use_cache=False)
     except _Reached:
@@ -61,4 +52,16 @@ def activations_at(loaded: LoadedModel, hook_point: str, tokens: Tensor, mask: T
         handle.remove()
     if not found:
         raise ModelError(f"The forward pass never reached hook point {hook_point!r}.", "Choose another hook point.")
+    if center and (point.layer is None or point.place in STREAM):
+        return found[0].float() - found[0].float().mean(-1, keepdim=True)
     return found[0]
+
+
+def width_at(loaded: LoadedModel, hook_point: str) -> int:
+    """The width ``d_in`` of the activations at a hook point, found by running one token.
+
+    Raises:
+        ModelError: as ``activations_at``.
+    """
+    token = torch.zeros((1, 1), dtype=torch.int64)
+    return activations_at(loaded, hook_point, token, torch.ones_like(token, dtype=torch.bool)).shape[-1]

@@ -9,6 +9,10 @@ from mistudio.errors import SAEError
 from mistudio.sae.sae import SAE
 from mistudio.sae.saelens import read_saelens
 
+# Trained on TransformerLens's GPT-2 with centred weights, which their files do not say (SAELens keeps it apart too).
+CENTRED = ("jbloom/GPT2-Small-SAEs-Reformatted", "jbloom/GPT2-Small-Feature-Splitting-Experiment-Layer-8",
+           "tommmcgrath/gpt2-small-mlp-out-saes")
+
 
 def load_sae(name: str) -> SAE:
     """Read an SAE as float32 on the CPU.
@@ -24,7 +28,7 @@ def load_sae(name: str) -> SAE:
         folder = _from_hub(name)
     if (folder / "cfg.json").exists() and (folder / "sae_weights.safetensors").exists():
         sae = read_saelens(folder)
-        sae.name = name
+        sae.name, sae.center = name, sae.center or name.partition(":")[0] in CENTRED
         return sae
     raise SAEError(f"{name!r} holds no SAE of a known format.",
                    "A folder with cfg.json and sae_weights.safetensors (SAELens) is expected.")

@@ -14,7 +14,8 @@ class SAE:
 
     W_enc ``[d_in, d_sae]``; W_dec ``[d_sae, d_in]``; b_enc ``[d_sae]``; b_dec ``[d_in]``; threshold ``[d_sae]`` for
     jumprelu; k for topk. ``subtract_b_dec`` says whether b_dec is taken from the input.
-    ``hook_point``, ``context_length`` and ``prepend_bos`` are what the files say of how it was trained (None: nothing).
+    ``hook_point``, ``context_length`` and ``prepend_bos`` are what the files say of how it was trained (None: nothing);
+    ``center`` whether on activations without their mean over ``d_in``.
     """
 
     architecture: str
@@ -30,6 +31,7 @@ class SAE:
     hook_point: str | None = None
     context_length: int | None = None
     prepend_bos: bool = True
+    center: bool = False
 
     @property
     def d_in(self) -> int:

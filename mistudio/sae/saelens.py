@@ -47,7 +47,8 @@ def read_saelens(folder: Path) -> SAE:
         k=_need(config, "k") if architecture == "topk" else None,
         subtract_b_dec=metadata.get("apply_b_dec_to_input", True),
         hook_point=metadata.get("hook_point") or _hook_point(metadata.get("hook_name")),
-        context_length=metadata.get("context_size"), prepend_bos=metadata.get("prepend_bos", True))
+        context_length=metadata.get("context_size"), prepend_bos=metadata.get("prepend_bos", True),
+        center=bool((metadata.get("model_from_pretrained_kwargs") or {}).get("center_writing_weights")))
 
 
 def _need(config: dict, name: str) -> int:

@@ -15,6 +15,7 @@ from mistudio.store.labels import add_label, edit_label
 from tests.servers.answers import plausible
 from tests.servers.base import Failure
 from tests.servers.openai_server import MODEL, OpenAIServer
+from tests.tiny import tiny_model, tiny_sae
 
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-test", "COLUMNS": "200"}
 
@@ -161,12 +162,28 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(toy, server):
     (("label", "--features", "0-99"), "no feature 99"),
     (("extract", "--model", "no/where", "--sae", "x", "--tokens", "1"), "tokens"),
     (("extract", "--model", "no/where", "--sae", "no/where"), "no/where"),
+    (("extract", "--model", "no/where", "--sae", "x", "--context-length", "2"), "context_length"),
     (("import", "missing.csv"), "missing.csv"),
     (("export", "labels.doc"), "labels.doc"),
 ])
 def test_mistakes_get_a_message_and_a_status(toy, arguments, says):
     _out, err = shell(*arguments, status=1)
     assert says in err
+
+
+def test_extract_reads_tokenised_rows_at_another_hook_point(database_url, tmp_path):
+    tokens = [[(row * 7 + place) % 200 + 2 for place in range(30)] for row in range(120)]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps({'ids': row})}\n" for row in tokens))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.jsonl").write_text((tmp_path / "rows.jsonl").read_text())
+    options = ("--model", tiny_model(tmp_path / "model"), "--sae", tiny_sae(tmp_path / "sae"), "--tokens", 1000,
+               "--tokens-column", "ids", "--hook-point", "blocks.0.hook_mlp_out", "--pack", "--no-prepend-bos")
+    for corpus in ("rows.jsonl", "set"):
+        found = as_json("extract", "--corpus", tmp_path / corpus, *options)
+        assert found["hook_point"] == "layers.0.mlp" and 1000 <= found["tokens"] < 1024
+    _out, err = shell("extract", "--corpus", tmp_path / "set", *options, "--text-column", "nothing",
+                      "--tokens-column", "nothing", status=1)
+    assert "no column 'nothing'" in err and "--tokens-column" in err
 
 
 def test_an_empty_database_says_what_to_do(database_url):

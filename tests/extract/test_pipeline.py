@@ -1,5 +1,6 @@
 """An extraction of a tiny real model and SAE, against a plain computation over everything at once."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from sqlmodel import select
 
 from mistudio.errors import CorpusError, ModelError, SAEError
 from mistudio.extract.config import ExtractConfig
-from mistudio.extract.corpus import SPLITS, contexts, split_of, text_documents
+from mistudio.extract.corpus import SPLITS, contexts, document_hash, split_of, text_documents
 from mistudio.extract.pipeline import encode_batch, extract
 from mistudio.model.hook import activations_at
 from mistudio.model.load import load_model
@@ -88,7 +89,7 @@ def test_stored_extraction_equals_the_plain_computation(engine, config, everythi
                     shown = top.tokens[row]
                     assert shown[top.peak[row]] in tokens[top.context[row]]
                     assert top.strength()[row] == pytest.approx(maximum[top.context[row], index].item(), rel=1e-3)
-                    assert int(top.document[row]) == int(documents[top.context[row]])
+                    assert int(top.document[row]) == documents[top.context[row]].max()
                 sampled = found.only(split=name, source="random").context.tolist()
                 assert set(sampled) <= set(mine)
             assert len(feature.promoted) == len(feature.suppressed) == 10
@@ -109,6 +110,60 @@ def test_splits_share_no_document(engine, config):
     assert len(owners) > 10
     assert all(splits == {split_of(document)} for document, splits in owners.items())
     assert {next(iter(splits)) for splits in owners.values()} == {0, 1, 2}
+
+
+def test_packed_contexts_keep_documents_and_splits_apart(engine, config, tmp_path):
+    """Short documents, so that rows and windows would span several."""
+    rows = tmp_path / "rows.jsonl"
+    texts = {f"note {number}": TEXT[number:number + 12] + str(number) for number in range(500)}
+    rows.write_text("".join(json.dumps({"text": text, "id": name}) + "\n" for name, text in texts.items()))
+    packed = config.model_copy(update={"corpus": str(rows), "document_column": "id", "pack": True,
+                                        "tokens": 10_000})
+    extraction_id = extract(engine, packed)
+    tokenizer = load_model(config.model, dtype="float32", device="cpu").tokenizer
+    ids = {document_hash(name): tokenizer(text)["input_ids"] for name, text in texts.items()}
+    shared = set()
+    with session(engine) as work:
+        extraction = work.get_one(Extraction, extraction_id)
+        assert extraction.tokens == sum(map(len, ids.values())), "nothing is dropped"
+        assert extraction.contexts < len(texts) / 2, "documents share contexts"
+        windows = [(int(document), int(split), tokens, context)
+                   for feature in work.exec(select(Feature)).all()
+                   if (found := load_examples(work, feature)) is not None
+                   for document, split, tokens, context in zip(found.document, found.split, found.tokens, found.context,
+                                                               strict=True)]
+        windows += [(each.document, each.split, each.tokens, None) for each in load_references(work, extraction_id)]
+    for document, split, tokens, context in windows:
+        assert split == split_of(document)
+        shown = tokens[tokens >= 0].tolist()
+        whole = ids[document]
+        assert shown and any(whole[at:at + len(shown)] == shown for at in range(len(whole)))
+        shared.add((context, document))
+    contexts_of = [context for context, _document in shared if context is not None]
+    assert len(contexts_of) > len(set(contexts_of)), "some context gave examples of two documents"
+
+
+@pytest.mark.parametrize(("hook_point", "ours"), [
+    ("blocks.1.hook_mlp_out", "layers.1.mlp"), ("model.layers.0", "layers.0"), ("layers.2.attn.z", "layers.2.attn.z")])
+def test_other_hook_points_are_stored_by_our_name(engine, config, hook_point, ours):
+    extraction_id = extract(engine, config.model_copy(update={"hook_point": hook_point}))
+    with session(engine) as work:
+        row = work.get_one(Extraction, extraction_id)
+        assert (row.hook_point, row.config["hook_point"], row.config["center"]) == (ours, ours, False)
+
+
+def test_centred_streams_are_asked_for_by_the_sae_or_the_user(engine, config, tmp_path):
+    centred = tiny_sae(tmp_path / "sae", metadata={
+        "hook_name": "blocks.1.hook_resid_post", "context_size": 24, "prepend_bos": False,
+        "model_from_pretrained_kwargs": {"center_writing_weights": True}})
+    changes = [{"sae": str(centred)}, {"center": True, "prepend_bos": False}, {"sae": str(centred), "center": False}]
+    ids = [extract(engine, config.model_copy(update=change)) for change in changes]
+    with session(engine) as work:
+        stored = [work.get_one(Extraction, each).config for each in ids]
+        assert [(row["center"], row["prepend_bos"]) for row in stored] == [(True, False), (True, False), (False, False)]
+        maxima = [[feature.max_activation for feature in work.exec(
+            select(Feature).where(Feature.extraction_id == each).order_by(Feature.index))] for each in ids]
+    assert maxima[0] == maxima[1] != maxima[2]
 
 
 def test_reference_windows_know_what_is_silent(engine, config, everything):

@@ -13,7 +13,7 @@ def rows_of(acts, first):
     count = len(acts)
     tokens = torch.arange(first * LENGTH, (first + count) * LENGTH, dtype=torch.int32).view(count, LENGTH)
     context = torch.arange(first, first + count)
-    return Rows(tokens, acts, acts.max(1).indices, context, context * 10)
+    return Rows(tokens, acts, acts.max(1).indices, context, (context * 10)[:, None].expand(-1, LENGTH))
 
 
 def naive(keys, k):
