@@ -36,15 +36,20 @@ def extract(
     context_length: Annotated[int | None, config_option(ExtractConfig, "context_length")] = None,
     name: Annotated[str | None, config_option(ExtractConfig, "name")] = None,
     device: Annotated[str | None, config_option(ExtractConfig, "device")] = None,
+    checkpoint_seconds: Annotated[float | None, config_option(ExtractConfig, "checkpoint_seconds")] = None,
     db: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a model and an SAE over a corpus and store every feature with its examples."""
+    """Run a model and an SAE over a corpus and store every feature with its examples.
+
+    The same command again goes on where a killed one stopped.
+    """
     engine = open_store(db)
     from mistudio.extract.pipeline import extract as run_extraction
 
     given = {"model": model, "sae": sae, "corpus": corpus, "hook_point": hook_point, "tokens": tokens,
-             "context_length": context_length, "name": name, "device": device}
+             "context_length": context_length, "name": name, "device": device,
+             "checkpoint_seconds": checkpoint_seconds}
     try:
         config = ExtractConfig(**{key: value for key, value in given.items() if value is not None})
     except ValidationError as error:

@@ -21,3 +21,5 @@ class ExtractConfig(BaseModel):
     sample: tuple[int, int, int] = Field((24, 8, 24), description="Random active examples kept, likewise.")
     references: int = Field(800, ge=0, description="Random windows kept with every feature's activation in them.")
     seed: int = Field(0, description="Seed of the random sample.")
+    checkpoint_seconds: float = Field(30, ge=0, description="Seconds between checkpoints; a killed extraction goes on "
+                                      "from the last one.")

@@ -1,20 +1,20 @@
 """The one pass: corpus, model, SAE, running examples and statistics, store."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from mistudio.errors import MistudioError, SAEError
+from mistudio.errors import MistudioError, ModelError, SAEError, StoreError
+from mistudio.extract.checkpoint import Checkpoint
+from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
-from mistudio.extract.corpus import SPLITS, Contexts, contexts, text_documents
+from mistudio.extract.corpus import Contexts, contexts, text_documents
 from mistudio.extract.finish import logit_lens, store_vocabulary, write_features
-from mistudio.extract.references import ReferencePool
-from mistudio.extract.running import Rows, RunningTop, random_keys
-from mistudio.extract.statistics import Active, Statistics
 from mistudio.model.hook import activations_at
 from mistudio.model.load import LoadedModel, load_model
 from mistudio.sae.load import load_sae
@@ -22,39 +22,8 @@ from mistudio.sae.sae import SAE
 from mistudio.store import Extraction, session
 from mistudio.store.tables import now
 
+log = logging.getLogger(__name__)
 Progress = Callable[[str, float, str], None]
-
-
-class Collected:
-    """Everything the pass keeps: for each split the strongest and the sampled examples, statistics, references."""
-
-    def __init__(self, config: ExtractConfig, d_sae: int, device: torch.device):
-        self.seed = config.seed
-        self.top = [RunningTop(d_sae, k, config.window, device) for k in config.top]
-        self.sample = [RunningTop(d_sae, k, config.window, device) for k in config.sample]
-        self.statistics = Statistics(d_sae, device)
-        self.references = ReferencePool(config.references, config.window, config.seed)
-        self.contexts = 0
-
-    def add(self, batch: Contexts, acts: torch.Tensor) -> None:
-        """Take in a batch; ``acts`` ``[batch, pos, d_sae]`` are zero on positions that do not count."""
-        count, length, d_sae = acts.shape
-        active = Active.of(acts)
-        self.statistics.add(active, int(batch.mask.sum()))
-        maximum, peak = active.peaks(count, length, d_sae)
-        context = torch.arange(self.contexts, self.contexts + count, device=acts.device)
-        self.contexts += count
-        shown = np.where(batch.mask, batch.tokens, -1).astype(np.int32)
-        rows = Rows(torch.from_numpy(shown).to(acts.device), acts, peak, context,
-                    torch.from_numpy(batch.document.astype(np.int64)).to(acts.device))
-        chance = random_keys(context, d_sae, self.seed).masked_fill_(maximum == -torch.inf, -torch.inf)
-        for split in range(len(SPLITS)):
-            mine = torch.from_numpy(np.flatnonzero(batch.split == split)).to(acts.device)
-            if len(mine):
-                part = rows.take(mine)
-                self.top[split].merge(maximum[mine], part)
-                self.sample[split].merge(chance[mine], part)
-        self.references.add(shown, active, context.cpu().numpy(), batch.document, batch.split)
 
 
 def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = None) -> int:
@@ -79,18 +48,30 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
         "context_length": config.context_length or sae.context_length or 128})
     if not config.hook_point:
         raise SAEError("The SAE's files do not say where it was trained.", "Name a hook point, for example layers.9.")
-    extraction_id = _begin(engine, config, loaded, sae)
+    checkpoint = Checkpoint(str(engine.url), config, sae.hash, loaded.revision)
+    with checkpoint.held():
+        return _extract(engine, config, loaded, sae, checkpoint, say)
+
+
+def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE, checkpoint: Checkpoint,
+             say: Progress) -> int:
+    collected = Collected(config, sae.d_sae, loaded.device)
+    checkpoint.load(collected)
+    extraction_id = _begin(engine, config, loaded, sae, checkpoint.at.extraction_id)
+    checkpoint.at.extraction_id = extraction_id
     started = time.monotonic()
     try:
-        collected = _run(config, loaded, sae, say)
+        _run(config, loaded, sae, collected, checkpoint, say)
         say("Reading output tokens and storing", 0.97, "")
-        with session(engine) as work:
-            row = work.get_one(Extraction, extraction_id)
-            row.tokens, row.contexts = collected.statistics.tokens, collected.contexts
-            row.vocabulary_hash, vocabulary = store_vocabulary(work, loaded.tokenizer)
-            write_features(work, extraction_id, collected, vocabulary, logit_lens(loaded, sae, vocabulary))
-            row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
-            work.add(row)
+        _store(engine, extraction_id, loaded, sae, collected, started)
+        checkpoint.remove()
+    except DBAPIError as error:
+        checkpoint.save(collected)
+        failed = StoreError(f"The extraction could not be stored: {error.orig}",
+                            "Free space or mend the database, then start the same extraction again: it goes on from "
+                            "what it has.")
+        _give_up(engine, extraction_id, failed)
+        raise failed from error
     except BaseException as error:
         _give_up(engine, extraction_id, error)
         raise
@@ -98,19 +79,56 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
     return extraction_id
 
 
+def _store(engine: Engine, extraction_id: int, loaded: LoadedModel, sae: SAE, collected: Collected,
+           started: float) -> None:
+    with session(engine) as work:
+        row = work.get_one(Extraction, extraction_id)
+        row.tokens, row.contexts = collected.statistics.tokens, collected.contexts
+        row.vocabulary_hash, vocabulary = store_vocabulary(work, loaded.tokenizer)
+        write_features(work, extraction_id, collected, vocabulary, logit_lens(loaded, sae, vocabulary))
+        row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
+        work.add(row)
+
+
 @torch.inference_mode()
-def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, say: Progress) -> Collected:
-    collected = Collected(config, sae.d_sae, loaded.device)
-    started = time.monotonic()
-    for batch in contexts(_documents(config), loaded.tokenizer, length=config.context_length, max_tokens=config.tokens,
+def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, checkpoint: Checkpoint,
+         say: Progress) -> None:
+    started, before, first = time.monotonic(), collected.statistics.tokens, 0
+    for whole in contexts(_documents(config), loaded.tokenizer, length=config.context_length, max_tokens=config.tokens,
                           prepend_bos=sae.prepend_bos, batch_size=config.batch_size):
-        collected.add(batch, encode_batch(config.hook_point, loaded, sae, batch))
+        batch = checkpoint.remaining(whole, first)
+        first += len(whole.tokens)
+        if batch is None:
+            say("Finding the place where it stopped", 0.02, f"{first:,} contexts read again")
+            continue
+        _collect(config, loaded, sae, collected, batch, first - len(batch.tokens), say)
+        checkpoint.passed(batch, collected)
         done = collected.statistics.tokens
-        rate = done / (time.monotonic() - started)
+        rate = (done - before) / (time.monotonic() - started)
         left = max(config.tokens - done, 0) / rate
         say("Running model and SAE", 0.02 + 0.94 * min(done / config.tokens, 1.0),
             f"{done:,} of {config.tokens:,} tokens, {rate:,.0f} tokens/s, {left:,.0f} s left")
-    return collected
+
+
+def _collect(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, batch: Contexts, first: int,
+             say: Progress) -> None:
+    """Run a batch and take it in; in halves where the GPU's memory does not hold it."""
+    half = len(batch.tokens) // 2
+    try:
+        acts = encode_batch(config.hook_point, loaded, sae, batch)
+    except torch.OutOfMemoryError as error:
+        if not half:
+            raise ModelError("The GPU's memory does not hold even one context.",
+                             "Use a shorter context, another dtype, or MISTUDIO_DEVICE=cpu.") from error
+        acts = None
+    if acts is not None:
+        collected.add(batch, acts, first)
+        return
+    torch.cuda.empty_cache()
+    say("Running model and SAE", 0.02, f"The GPU's memory is full: going on with {half} contexts at a time")
+    for part in (slice(0, half), slice(half, None)):
+        rows = Contexts(*(piece[part] for piece in batch))
+        _collect(config, loaded, sae, collected, rows, first + (part.start or 0), say)
 
 
 def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts) -> torch.Tensor:
@@ -119,6 +137,9 @@ def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts
     attend = mask.clone()
     attend[:, 0] = True
     resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend)
+    if not resid.isfinite().all():
+        raise ModelError(f"The model's activations at {hook_point} are not finite (NaN or infinity).",
+                         "Use --dtype bfloat16 or float32, and check that the model's weights are whole.")
     return sae.encode(resid) * mask.to(resid.device)[:, :, None]
 
 
@@ -137,7 +158,8 @@ def _check_fit(loaded: LoadedModel, sae: SAE, config: ExtractConfig) -> None:
             f"{loaded.d_model}.", "Use the SAE with the model it was trained on.")
 
 
-def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> int:
+def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE, unfinished: int | None) -> int:
+    """Id of the extraction's row: that of the interrupted one, where it is still there, or a new one's."""
     # A local folder is shown by its name alone: its place on this machine means nothing to others.
     model, sae_name = (Path(name).name if Path(name).is_dir() else name for name in (config.model, config.sae))
     row = Extraction(
@@ -146,15 +168,21 @@ def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE)
         d_sae=sae.d_sae, corpus=config.corpus, context_length=config.context_length, window=config.window,
         dtype=config.dtype, device=str(loaded.device), config=config.model_dump(mode="json"))
     with session(engine) as work:
+        found = work.get(Extraction, unfinished) if unfinished is not None else None
+        if found is not None and found.state != "done":
+            found.state, found.error, found.finished_at, row = "running", "", None, found
         work.add(row)
         work.flush()
         return row.id
 
 
 def _give_up(engine: Engine, extraction_id: int, error: BaseException) -> None:
-    with session(engine) as work:
-        row = work.get_one(Extraction, extraction_id)
-        row.state = "failed" if isinstance(error, Exception) else "cancelled"
-        row.error = str(error) if isinstance(error, MistudioError) else type(error).__name__
-        row.finished_at = now()
-        work.add(row)
+    try:
+        with session(engine) as work:
+            row = work.get_one(Extraction, extraction_id)
+            row.state = "failed" if isinstance(error, Exception) else "cancelled"
+            row.error = str(error) if isinstance(error, MistudioError) else type(error).__name__
+            row.finished_at = now()
+            work.add(row)
+    except DBAPIError:
+        log.exception("the end of extraction %s could not be stored", extraction_id)
