@@ -22,7 +22,7 @@ from mistudio.errors import MistudioError
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import Contexts, contexts
-from mistudio.extract.pipeline import encode_batch
+from mistudio.extract.passes import encode_batch
 from mistudio.model.hook import activations_at
 from mistudio.model.load import LoadedModel, load_model
 from mistudio.sae.load import load_sae

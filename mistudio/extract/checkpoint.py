@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # At most this share of the time goes into writing checkpoints, however large they are.
 SHARE = 0.05
 # Options that change how an extraction runs, but not what comes out of it.
-WITHOUT_EFFECT = {"batch_size", "checkpoint_seconds", "device", "name"}
+WITHOUT_EFFECT = {"address", "batch_size", "checkpoint_seconds", "device", "engine", "name", "workers"}
 
 
 @dataclass

@@ -2,28 +2,25 @@
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from mistudio.errors import MistudioError, ModelError, SAEError, StoreError
+from mistudio.errors import MistudioError, StoreError
 from mistudio.extract.checkpoint import Checkpoint
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
-from mistudio.extract.corpus import Contexts, contexts, text_documents
+from mistudio.extract.distributed import collect_with_ray
 from mistudio.extract.finish import logit_lens, store_vocabulary, write_features
-from mistudio.model.hook import activations_at
-from mistudio.model.load import LoadedModel, load_model
-from mistudio.sae.load import load_sae
+from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
+from mistudio.model.load import LoadedModel
 from mistudio.sae.sae import SAE
 from mistudio.store import Extraction, session
 from mistudio.store.tables import now
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, float, str], None]
 
 
 def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = None) -> int:
@@ -40,14 +37,7 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
     """
     say = progress or (lambda _step, _share, _detail: None)
     say("Loading model and SAE", 0.0, "")
-    loaded = load_model(config.model, device=config.device, dtype=config.dtype)
-    sae = load_sae(config.sae).to(loaded.device)
-    _check_fit(loaded, sae, config)
-    config = config.model_copy(update={
-        "hook_point": config.hook_point or sae.hook_point or "",
-        "context_length": config.context_length or sae.context_length or 128})
-    if not config.hook_point:
-        raise SAEError("The SAE's files do not say where it was trained.", "Name a hook point, for example layers.9.")
+    loaded, sae, config = load_both(config)
     checkpoint = Checkpoint(str(engine.url), config, sae.hash, loaded.revision)
     with checkpoint.held():
         return _extract(engine, config, loaded, sae, checkpoint, say)
@@ -61,7 +51,10 @@ def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SA
     checkpoint.at.extraction_id = extraction_id
     started = time.monotonic()
     try:
-        _run(config, loaded, sae, collected, checkpoint, say)
+        if config.engine == "ray":
+            collected = collect_with_ray(config, sae.d_sae, say)
+        else:
+            _run(config, loaded, sae, collected, checkpoint, say)
         say("Reading output tokens and storing", 0.97, "")
         _store(engine, extraction_id, loaded, sae, collected, started)
         checkpoint.remove()
@@ -94,68 +87,19 @@ def _store(engine: Engine, extraction_id: int, loaded: LoadedModel, sae: SAE, co
 def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, checkpoint: Checkpoint,
          say: Progress) -> None:
     started, before, first = time.monotonic(), collected.statistics.tokens, 0
-    for whole in contexts(_documents(config), loaded.tokenizer, length=config.context_length, max_tokens=config.tokens,
-                          prepend_bos=sae.prepend_bos, batch_size=config.batch_size):
+    for whole in read_contexts(config, loaded, sae):
         batch = checkpoint.remaining(whole, first)
         first += len(whole.tokens)
         if batch is None:
             say("Finding the place where it stopped", 0.02, f"{first:,} contexts read again")
             continue
-        _collect(config, loaded, sae, collected, batch, first - len(batch.tokens), say)
+        collect_batch(config, loaded, sae, collected, batch, first - len(batch.tokens))
         checkpoint.passed(batch, collected)
         done = collected.statistics.tokens
         rate = (done - before) / (time.monotonic() - started)
         left = max(config.tokens - done, 0) / rate
         say("Running model and SAE", 0.02 + 0.94 * min(done / config.tokens, 1.0),
             f"{done:,} of {config.tokens:,} tokens, {rate:,.0f} tokens/s, {left:,.0f} s left")
-
-
-def _collect(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, batch: Contexts, first: int,
-             say: Progress) -> None:
-    """Run a batch and take it in; in halves where the GPU's memory does not hold it."""
-    half = len(batch.tokens) // 2
-    try:
-        acts = encode_batch(config.hook_point, loaded, sae, batch)
-    except torch.OutOfMemoryError as error:
-        if not half:
-            raise ModelError("The GPU's memory does not hold even one context.",
-                             "Use a shorter context, another dtype, or MISTUDIO_DEVICE=cpu.") from error
-        acts = None
-    if acts is not None:
-        collected.add(batch, acts, first)
-        return
-    torch.cuda.empty_cache()
-    say("Running model and SAE", 0.02, f"The GPU's memory is full: going on with {half} contexts at a time")
-    for part in (slice(0, half), slice(half, None)):
-        rows = Contexts(*(piece[part] for piece in batch))
-        _collect(config, loaded, sae, collected, rows, first + (part.start or 0), say)
-
-
-def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts) -> torch.Tensor:
-    """Feature activations ``[batch, pos, d_sae]`` float32; zero on padding and BOS."""
-    mask = torch.from_numpy(batch.mask)
-    attend = mask.clone()
-    attend[:, 0] = True
-    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend)
-    if not resid.isfinite().all():
-        raise ModelError(f"The model's activations at {hook_point} are not finite (NaN or infinity).",
-                         "Use --dtype bfloat16 or float32, and check that the model's weights are whole.")
-    return sae.encode(resid) * mask.to(resid.device)[:, :, None]
-
-
-def _documents(config: ExtractConfig):
-    if config.corpus == "demo":
-        from mistudio.demo.corpus import demo_documents
-
-        return demo_documents()
-    return text_documents(Path(config.corpus))
-
-
-def _check_fit(loaded: LoadedModel, sae: SAE, config: ExtractConfig) -> None:
-    if sae.d_in != loaded.d_model:
-        raise SAEError(
-            f"The SAE does not fit the model: its d_in is {sae.d_in}, the residual stream of {config.model!r} has "
-            f"{loaded.d_model}.", "Use the SAE with the model it was trained on.")
 
 
 def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE, unfinished: int | None) -> int:

@@ -11,12 +11,10 @@ from sqlalchemy import event
 from sqlmodel import select
 
 from mistudio.errors import CorpusError, ModelError, StoreError
-from mistudio.extract.config import ExtractConfig
 from mistudio.extract.pipeline import extract
 from mistudio.settings import settings
-from mistudio.store import Extraction, Feature, open_store, session
-from mistudio.store.tables import FeatureExamples, ReferenceWindow
-from tests.tiny import TEXT, tiny_model, tiny_sae
+from mistudio.store import Extraction, open_store, session
+from tests.extract.outcome import outcome, tiny_config
 
 KILLED_AT_A_BATCH = """
 import os, signal, sys
@@ -40,31 +38,11 @@ extract(open_store(sys.argv[1]), ExtractConfig.model_validate_json(sys.argv[2]),
 def config(tmp_path, monkeypatch):
     monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path / "data"))
     settings.cache_clear()
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    for number in range(40):
-        (corpus / f"{number}.txt").write_text(f"Number {number}. {TEXT[number:]} {number * 37}", encoding="utf-8")
-    return ExtractConfig(
-        model=str(tiny_model(tmp_path / "model")), sae=str(tiny_sae(tmp_path / "sae")), corpus=str(corpus),
-        tokens=4_000, dtype="float32", batch_size=7, window=12, device="cpu", top=(4, 2, 3), sample=(5, 3, 4),
-        references=20, checkpoint_seconds=0)
+    return tiny_config(tmp_path)
 
 
 def checkpoints():
     return sorted(settings().data_dir.glob("checkpoints/*.pt"))
-
-
-def outcome(engine):
-    """Everything that an extraction stored, but for the time it took."""
-    with session(engine) as work:
-        extraction = work.exec(select(Extraction)).one()
-        features = work.exec(select(Feature).order_by(Feature.index)).all()
-        blobs = dict(work.exec(select(Feature.index, FeatureExamples.blob).join(
-            FeatureExamples, FeatureExamples.feature_id == Feature.id)).all())
-        windows = work.exec(select(ReferenceWindow.blob).order_by(ReferenceWindow.number)).all()
-    assert extraction.state == "done"
-    return ((extraction.tokens, extraction.contexts), blobs, windows,
-            [feature.model_dump(exclude={"id", "extraction_id"}) for feature in features])
 
 
 @pytest.fixture
