@@ -19,9 +19,10 @@ from mistudio.demo.corpus import demo_documents
 from mistudio.demo.fetch import demo_model
 from mistudio.demo.setup import SAE_FOLDER
 from mistudio.errors import MistudioError
+from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import Contexts, contexts
-from mistudio.extract.pipeline import Collected, encode_batch
+from mistudio.extract.passes import encode_batch
 from mistudio.model.hook import activations_at
 from mistudio.model.load import LoadedModel, load_model
 from mistudio.sae.load import load_sae
@@ -55,7 +56,7 @@ def main(
         forward(loaded, hook_point, batches)
         between = time.monotonic()
         for batch in batches:
-            collected.add(batch, encode_batch(hook_point, loaded, sae, batch))
+            collected.add(batch, encode_batch(hook_point, loaded, sae, batch), collected.contexts)
         if loaded.device.type == "cuda":
             torch.cuda.synchronize()
         if turn:

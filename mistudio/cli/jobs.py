@@ -43,24 +43,32 @@ def extract(
     context_length: Annotated[int | None, config_option(ExtractConfig, "context_length")] = None,
     name: Annotated[str | None, config_option(ExtractConfig, "name")] = None,
     device: Annotated[str | None, config_option(ExtractConfig, "device")] = None,
+    checkpoint_seconds: Annotated[float | None, config_option(ExtractConfig, "checkpoint_seconds")] = None,
+    engine: Annotated[str | None, config_option(ExtractConfig, "engine")] = None,
+    address: Annotated[str | None, config_option(ExtractConfig, "address")] = None,
+    workers: Annotated[int | None, config_option(ExtractConfig, "workers")] = None,
     db: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a model and an SAE over a corpus and store every feature with its examples."""
-    engine = open_store(db)
+    """Run a model and an SAE over a corpus and store every feature with its examples.
+
+    The same command again goes on where a killed one stopped.
+    """
+    store = open_store(db)
     from mistudio.extract.pipeline import extract as run_extraction
 
     given = {"model": model, "sae": sae, "corpus": corpus, "corpus_split": corpus_split,
              "text_column": text_column, "tokens_column": tokens_column, "document_column": document_column,
              "pack": pack, "prepend_bos": prepend_bos, "hook_point": hook_point, "center": center, "tokens": tokens,
-             "context_length": context_length, "name": name, "device": device}
+             "context_length": context_length, "name": name, "device": device,
+             "checkpoint_seconds": checkpoint_seconds, "engine": engine, "address": address, "workers": workers}
     try:
         config = ExtractConfig(**{key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         raise MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}.") from error
     with Steps() as progress:
-        extraction_id = run_extraction(engine, config, progress=progress)
+        extraction_id = run_extraction(store, config, progress=progress)
     _print_extraction(*opened(db, extraction_id), as_json)
 
 

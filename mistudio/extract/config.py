@@ -1,5 +1,7 @@
 """What an extraction can be told. The page, the shell and the stored row all use this one object."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -33,3 +35,8 @@ class ExtractConfig(BaseModel):
     sample: tuple[int, int, int] = Field((24, 8, 24), description="Random active examples kept, likewise.")
     references: int = Field(800, ge=0, description="Random windows kept with every feature's activation in them.")
     seed: int = Field(0, description="Seed of the random sample.")
+    checkpoint_seconds: float = Field(30, ge=0, description="Seconds between checkpoints; a killed extraction goes on "
+                                      "from the last one.")
+    engine: Literal["local", "ray"] = Field("local", description="local (this process) or ray (several, see README).")
+    address: str | None = Field(None, description="With ray: the cluster to use; this machine alone if unset.")
+    workers: int | None = Field(None, ge=1, description="With ray: how many; one a GPU, or one a machine, if unset.")

@@ -1,62 +1,26 @@
 """The one pass: corpus, model, SAE, running examples and statistics, store."""
 
+import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
-from mistudio.errors import MistudioError, SAEError
+from mistudio.errors import MistudioError, StoreError
+from mistudio.extract.checkpoint import Checkpoint
+from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
-from mistudio.extract.corpus import SPLITS, Contexts, contexts
-from mistudio.extract.corpus.source import corpus_documents
+from mistudio.extract.distributed import collect_with_ray
 from mistudio.extract.finish import logit_lens, store_vocabulary, write_features
-from mistudio.extract.references import ReferencePool
-from mistudio.extract.running import Rows, RunningTop, random_keys
-from mistudio.extract.statistics import Active, Statistics
-from mistudio.model.families import resolve
-from mistudio.model.hook import activations_at, width_at
-from mistudio.model.load import LoadedModel, load_model
-from mistudio.sae.load import load_sae
+from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
+from mistudio.model.load import LoadedModel
 from mistudio.sae.sae import SAE
 from mistudio.store import Extraction, session
 from mistudio.store.tables import now
 
-Progress = Callable[[str, float, str], None]
-
-
-class Collected:
-    """Everything the pass keeps: for each split the strongest and the sampled examples, statistics, references."""
-
-    def __init__(self, config: ExtractConfig, d_sae: int, device: torch.device):
-        self.seed = config.seed
-        self.top = [RunningTop(d_sae, k, config.window, device) for k in config.top]
-        self.sample = [RunningTop(d_sae, k, config.window, device) for k in config.sample]
-        self.statistics = Statistics(d_sae, device)
-        self.references = ReferencePool(config.references, config.window, config.seed)
-        self.contexts = 0
-
-    def add(self, batch: Contexts, acts: torch.Tensor) -> None:
-        """Take in a batch; ``acts`` ``[batch, pos, d_sae]`` are zero on positions that do not count."""
-        count, length, d_sae = acts.shape
-        active = Active.of(acts)
-        self.statistics.add(active, int(batch.mask.sum()))
-        maximum, peak = active.peaks(count, length, d_sae)
-        context = torch.arange(self.contexts, self.contexts + count, device=acts.device)
-        self.contexts += count
-        shown = np.where(batch.mask, batch.tokens, -1).astype(np.int32)
-        rows = Rows(torch.from_numpy(shown).to(acts.device), acts, peak, context,
-                    torch.from_numpy(batch.document.astype(np.int64)).to(acts.device))
-        chance = random_keys(context, d_sae, self.seed).masked_fill_(maximum == -torch.inf, -torch.inf)
-        for split in range(len(SPLITS)):
-            mine = torch.from_numpy(np.flatnonzero(batch.split == split)).to(acts.device)
-            if len(mine):
-                part = rows.take(mine)
-                self.top[split].merge(maximum[mine], part)
-                self.sample[split].merge(chance[mine], part)
-        self.references.add(shown, active, context.cpu().numpy(), batch.document, batch.split)
+log = logging.getLogger(__name__)
 
 
 def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = None) -> int:
@@ -73,22 +37,34 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
     """
     say = progress or (lambda _step, _share, _detail: None)
     say("Loading model and SAE", 0.0, "")
-    loaded = load_model(config.model, device=config.device, dtype=config.dtype)
-    sae = load_sae(config.sae).to(loaded.device)
-    config = _completed(config, loaded, sae)
-    extraction_id = _begin(engine, config, loaded, sae)
+    loaded, sae, config = load_both(config)
+    checkpoint = Checkpoint(str(engine.url), config, sae.hash, loaded.revision)
+    with checkpoint.held():
+        return _extract(engine, config, loaded, sae, checkpoint, say)
+
+
+def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE, checkpoint: Checkpoint,
+             say: Progress) -> int:
+    collected = Collected(config, sae.d_sae, loaded.device)
+    checkpoint.load(collected)
+    extraction_id = _begin(engine, config, loaded, sae, checkpoint.at.extraction_id)
+    checkpoint.at.extraction_id = extraction_id
     started = time.monotonic()
     try:
-        collected = _run(config, loaded, sae, say)
+        if config.engine == "ray":
+            collected = collect_with_ray(config, sae.d_sae, say)
+        else:
+            _run(config, loaded, sae, collected, checkpoint, say)
         say("Reading output tokens and storing", 0.97, "")
-        with session(engine) as work:
-            row = work.get_one(Extraction, extraction_id)
-            row.tokens, row.contexts = collected.statistics.tokens, collected.contexts
-            row.vocabulary_hash, vocabulary = store_vocabulary(work, loaded.tokenizer)
-            lens = logit_lens(loaded, sae, vocabulary, config.hook_point)
-            write_features(work, extraction_id, collected, vocabulary, lens)
-            row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
-            work.add(row)
+        _store(engine, extraction_id, loaded, sae, config.hook_point, collected, started)
+        checkpoint.remove()
+    except DBAPIError as error:
+        checkpoint.save(collected)
+        failed = StoreError(f"The extraction could not be stored: {error.orig}",
+                            "Free space or mend the database, then start the same extraction again: it goes on from "
+                            "what it has.")
+        _give_up(engine, extraction_id, failed)
+        raise failed from error
     except BaseException as error:
         _give_up(engine, extraction_id, error)
         raise
@@ -96,57 +72,39 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
     return extraction_id
 
 
+def _store(engine: Engine, extraction_id: int, loaded: LoadedModel, sae: SAE, hook_point: str,
+           collected: Collected, started: float) -> None:
+    with session(engine) as work:
+        row = work.get_one(Extraction, extraction_id)
+        row.tokens, row.contexts = collected.statistics.tokens, collected.contexts
+        row.vocabulary_hash, vocabulary = store_vocabulary(work, loaded.tokenizer)
+        lens = logit_lens(loaded, sae, vocabulary, hook_point)
+        write_features(work, extraction_id, collected, vocabulary, lens)
+        row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
+        work.add(row)
+
+
 @torch.inference_mode()
-def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, say: Progress) -> Collected:
-    collected = Collected(config, sae.d_sae, loaded.device)
-    started = time.monotonic()
-    for batch in contexts(corpus_documents(config), loaded.tokenizer, length=config.context_length,
-                          max_tokens=config.tokens, prepend_bos=config.prepend_bos, batch_size=config.batch_size,
-                          pack=config.pack):
-        collected.add(batch, encode_batch(config.hook_point, loaded, sae, batch, center=config.center))
+def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, checkpoint: Checkpoint,
+         say: Progress) -> None:
+    started, before, first = time.monotonic(), collected.statistics.tokens, 0
+    for whole in read_contexts(config, loaded):
+        batch = checkpoint.remaining(whole, first)
+        first += len(whole.tokens)
+        if batch is None:
+            say("Finding the place where it stopped", 0.02, f"{first:,} contexts read again")
+            continue
+        collect_batch(config, loaded, sae, collected, batch, first - len(batch.tokens))
+        checkpoint.passed(batch, collected)
         done = collected.statistics.tokens
-        rate = done / (time.monotonic() - started)
+        rate = (done - before) / (time.monotonic() - started)
         left = max(config.tokens - done, 0) / rate
         say("Running model and SAE", 0.02 + 0.94 * min(done / config.tokens, 1.0),
             f"{done:,} of {config.tokens:,} tokens, {rate:,.0f} tokens/s, {left:,.0f} s left")
-    return collected
 
 
-def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts, *,
-                 center: bool = False) -> torch.Tensor:
-    """Feature activations ``[batch, pos, d_sae]`` float32; zero on padding and on BOS and EOS."""
-    mask = torch.from_numpy(batch.mask)
-    attend = torch.from_numpy(batch.attend)
-    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend, center=center)
-    return sae.encode(resid) * mask.to(resid.device)[:, :, None]
-
-
-def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractConfig:
-    """The config with what the SAE's files add to it, and the hook point by our name.
-
-    Raises:
-        MistudioError: nothing says where the SAE was trained, or it does not fit there.
-    """
-    hook_point = config.hook_point or sae.hook_point
-    if not hook_point:
-        raise SAEError("The SAE's files do not say where it was trained.", "Name a hook point, for example layers.9.")
-    hook_point = str(resolve(loaded.model, hook_point)[0])
-    width = width_at(loaded, hook_point)
-    if sae.d_in != width:
-        raise SAEError(
-            f"The SAE does not fit the model: its d_in is {sae.d_in}, hook point {hook_point} of {config.model!r} has "
-            f"{width}.", "Use the SAE with the model and at the hook point it was trained on.")
-
-    def first(wanted, trained):
-        return trained if wanted is None else wanted
-
-    return config.model_copy(update={
-        "hook_point": hook_point, "center": first(config.center, sae.center),
-        "prepend_bos": first(config.prepend_bos, sae.prepend_bos),
-        "context_length": first(config.context_length, sae.context_length or 128)})
-
-
-def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> int:
+def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE, unfinished: int | None) -> int:
+    """Id of the extraction's row: that of the interrupted one, where it is still there, or a new one's."""
     # A local folder is shown by its name alone: its place on this machine means nothing to others.
     model, sae_name = (Path(name).name if Path(name).is_dir() else name for name in (config.model, config.sae))
     row = Extraction(
@@ -155,15 +113,21 @@ def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE)
         d_sae=sae.d_sae, corpus=config.corpus, context_length=config.context_length, window=config.window,
         dtype=config.dtype, device=str(loaded.device), config=config.model_dump(mode="json"))
     with session(engine) as work:
+        found = work.get(Extraction, unfinished) if unfinished is not None else None
+        if found is not None and found.state != "done":
+            found.state, found.error, found.finished_at, row = "running", "", None, found
         work.add(row)
         work.flush()
         return row.id
 
 
 def _give_up(engine: Engine, extraction_id: int, error: BaseException) -> None:
-    with session(engine) as work:
-        row = work.get_one(Extraction, extraction_id)
-        row.state = "failed" if isinstance(error, Exception) else "cancelled"
-        row.error = str(error) if isinstance(error, MistudioError) else type(error).__name__
-        row.finished_at = now()
-        work.add(row)
+    try:
+        with session(engine) as work:
+            row = work.get_one(Extraction, extraction_id)
+            row.state = "failed" if isinstance(error, Exception) else "cancelled"
+            row.error = str(error) if isinstance(error, MistudioError) else type(error).__name__
+            row.finished_at = now()
+            work.add(row)
+    except DBAPIError:
+        log.exception("the end of extraction %s could not be stored", extraction_id)

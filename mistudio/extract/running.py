@@ -84,6 +84,31 @@ class RunningTop:
         self.context[feature, slot] = rows.context[row]
         self.document[feature, slot] = document
 
+    def absorb(self, other: "RunningTop") -> None:
+        """Take in the entries of other contexts of the same corpus; the result is that of one pass over both."""
+        keys = torch.cat([self.keys, other.keys], dim=1)
+        context = torch.cat([self.context.gather(1, self.slot), other.context.gather(1, other.slot)], dim=1)
+        # By key, and for equal keys by context: two stable sorts, the less important one first.
+        by_context = context.sort(dim=1, stable=True).indices
+        by_key = keys.gather(1, by_context).sort(dim=1, descending=True, stable=True).indices
+        order = by_context.gather(1, by_key)[:, :self.k]
+        slots = torch.cat([self.slot, other.slot + self.k], dim=1).gather(1, order)
+        for name in ("tokens", "acts", "peak", "context", "document"):
+            both = torch.cat([getattr(self, name), getattr(other, name)], dim=1)
+            index = slots[:, :, None].expand(-1, -1, self.window) if both.dim() == 3 else slots
+            setattr(self, name, both.gather(1, index))
+        self.keys = keys.gather(1, order)
+        self.slot = torch.arange(self.k, device=keys.device).repeat(len(keys), 1)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything it holds."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from what ``state`` gave."""
+        for name, value in state.items():
+            setattr(self, name, value.to(self.keys.device))
+
     def ordered(self) -> dict[str, Tensor]:
         """Everything in order of key: tokens, acts, peak, context, document, and ``filled`` ``[d_sae, k]`` bool."""
         wide = self.slot[:, :, None].expand(-1, -1, self.window)
@@ -98,7 +123,8 @@ def random_keys(context: Tensor, d_sae: int, seed: int) -> Tensor:
     The mixing steps are those of splitmix64 (Steele, Lea and Flood 2014), in wrapping int64 arithmetic.
     """
     feature = torch.arange(d_sae, device=context.device)
-    mixed = context[:, None] * 0x5851F42D4C957F2D + feature * 0x14057B7EF767814F + seed * 0x2545F4914F6CDD1D
+    offset = (seed * 0x2545F4914F6CDD1D + 2**63) % 2**64 - 2**63
+    mixed = context[:, None] * 0x5851F42D4C957F2D + feature * 0x14057B7EF767814F + offset
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
         mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * factor
     mixed = (mixed ^ (mixed >> 31)) & 0x7FFFFFFF

@@ -55,6 +55,24 @@ class Statistics:
         bin_ = (2 * torch.log2(active.value.double()) - 2 * LOWEST).floor().long().add_(1).clamp_(0, BINS - 1)
         self.histogram.scatter_add_(0, active.feature * BINS + bin_, one)
 
+    def absorb(self, other: "Statistics") -> None:
+        """Add what was counted on other contexts."""
+        self.tokens += other.tokens
+        self.active += other.active
+        self.total += other.total
+        self.histogram += other.histogram
+        self.maximum = torch.maximum(self.maximum, other.maximum)
+
+    def state(self) -> dict:
+        """Everything it holds."""
+        return dict(vars(self))
+
+    def restore(self, state: dict) -> None:
+        """Go on from what ``state`` gave."""
+        self.tokens = state["tokens"]
+        for name in ("active", "total", "maximum", "histogram"):
+            setattr(self, name, state[name].to(self.active.device))
+
     def histograms(self) -> list[list[list[float]]]:
         """For each feature ``[[lower, upper, count], ...]``, from its first to its last filled bin."""
         edges = [0.0, *(2.0 ** (LOWEST + i / 2) for i in range(BINS - 1)), float("inf")]

@@ -11,7 +11,8 @@ from sqlmodel import select
 from mistudio.errors import CorpusError, ModelError, SAEError
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import SPLITS, contexts, document_hash, split_of, text_documents
-from mistudio.extract.pipeline import encode_batch, extract
+from mistudio.extract.passes import encode_batch
+from mistudio.extract.pipeline import extract
 from mistudio.model.hook import activations_at
 from mistudio.model.load import load_model
 from mistudio.sae.load import load_sae

@@ -1,0 +1,106 @@
+"""The steps of a pass: load model and SAE, read the corpus, run a batch up to the hook point and take it in."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import torch
+
+from mistudio.errors import ModelError, SAEError
+from mistudio.extract.collected import Collected
+from mistudio.extract.config import ExtractConfig
+from mistudio.extract.corpus import Contexts, contexts
+from mistudio.extract.corpus.source import corpus_documents
+from mistudio.model.families import resolve
+from mistudio.model.hook import activations_at, width_at
+from mistudio.model.load import LoadedModel, load_model
+from mistudio.sae.load import load_sae
+from mistudio.sae.sae import SAE
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str, float, str], None]
+
+
+def load_both(config: ExtractConfig) -> tuple[LoadedModel, SAE, ExtractConfig]:
+    """Model and SAE on their device, and the config with what the SAE's files add to it.
+
+    Raises:
+        MistudioError: one of them cannot be loaded, they do not fit, or nothing says where the SAE was trained.
+    """
+    loaded = load_model(config.model, device=config.device, dtype=config.dtype)
+    sae = load_sae(config.sae).to(loaded.device)
+    return loaded, sae, _completed(config, loaded, sae)
+
+
+def collect_batch(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, batch: Contexts,
+                  first: int) -> None:
+    """Run a batch and take it in; in halves where the GPU's memory does not hold it.
+
+    Args:
+        first: number of the batch's first context in the corpus.
+
+    Raises:
+        ModelError: the activations are not finite, or the memory does not even hold one context.
+    """
+    half = len(batch.tokens) // 2
+    try:
+        acts = encode_batch(config.hook_point, loaded, sae, batch, center=config.center)
+    except torch.OutOfMemoryError as error:
+        if not half:
+            raise ModelError("The GPU's memory does not hold even one context.",
+                             "Use a shorter context, another dtype, or MISTUDIO_DEVICE=cpu.") from error
+        acts = None
+    if acts is not None:
+        collected.add(batch, acts, first)
+        return
+    torch.cuda.empty_cache()
+    log.warning("the GPU's memory is full: going on with %s contexts at a time", half)
+    for part in (slice(0, half), slice(half, None)):
+        rows = Contexts(*(piece[part] for piece in batch))
+        collect_batch(config, loaded, sae, collected, rows, first + (part.start or 0))
+
+
+def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts, *,
+                 center: bool = False) -> torch.Tensor:
+    """Feature activations ``[batch, pos, d_sae]`` float32; zero on padding and on BOS and EOS.
+
+    Raises:
+        ModelError: the activations are not finite.
+    """
+    mask = torch.from_numpy(batch.mask)
+    attend = torch.from_numpy(batch.attend)
+    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend, center=center)
+    if not resid.isfinite().all():
+        raise ModelError(f"The model's activations at {hook_point} are not finite (NaN or infinity).",
+                         "Use --dtype bfloat16 or float32, and check that the model's weights are whole.")
+    return sae.encode(resid) * mask.to(resid.device)[:, :, None]
+
+
+def read_contexts(config: ExtractConfig, loaded: LoadedModel) -> Iterator[Contexts]:
+    """The corpus as batches of token rows, as the completed config wants them."""
+    return contexts(corpus_documents(config), loaded.tokenizer, length=config.context_length, max_tokens=config.tokens,
+                    prepend_bos=config.prepend_bos, batch_size=config.batch_size, pack=config.pack)
+
+
+def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractConfig:
+    """The config with what the SAE's files add to it, and the hook point by our name.
+
+    Raises:
+        MistudioError: nothing says where the SAE was trained, or it does not fit there.
+    """
+    hook_point = config.hook_point or sae.hook_point
+    if not hook_point:
+        raise SAEError("The SAE's files do not say where it was trained.", "Name a hook point, for example layers.9.")
+    hook_point = str(resolve(loaded.model, hook_point)[0])
+    width = width_at(loaded, hook_point)
+    if sae.d_in != width:
+        raise SAEError(
+            f"The SAE does not fit the model: its d_in is {sae.d_in}, hook point {hook_point} of {config.model!r} has "
+            f"{width}.", "Use the SAE with the model and at the hook point it was trained on.")
+
+    def first(wanted, trained):
+        return trained if wanted is None else wanted
+
+    return config.model_copy(update={
+        "hook_point": hook_point, "center": first(config.center, sae.center),
+        "prepend_bos": first(config.prepend_bos, sae.prepend_bos),
+        "context_length": first(config.context_length, sae.context_length or 128)})
