@@ -1,5 +1,6 @@
 """``demo`` and ``extract``: the commands that run a model."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -47,6 +48,8 @@ def extract(
     engine: Annotated[str | None, config_option(ExtractConfig, "engine")] = None,
     address: Annotated[str | None, config_option(ExtractConfig, "address")] = None,
     workers: Annotated[int | None, config_option(ExtractConfig, "workers")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run a few batches, say what the whole would take in "
+                                          "memory, disk and time, and store nothing.")] = False,
     db: Database = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,9 +57,6 @@ def extract(
 
     The same command again goes on where a killed one stopped.
     """
-    store = open_store(db)
-    from mistudio.extract.pipeline import extract as run_extraction
-
     given = {"model": model, "sae": sae, "corpus": corpus, "corpus_split": corpus_split,
              "text_column": text_column, "tokens_column": tokens_column, "document_column": document_column,
              "pack": pack, "prepend_bos": prepend_bos, "hook_point": hook_point, "center": center, "tokens": tokens,
@@ -67,9 +67,28 @@ def extract(
     except ValidationError as error:
         first = error.errors()[0]
         raise MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}.") from error
+    if dry_run:
+        _print_prediction(config, as_json)
+        return
+    store = open_store(db)
+    from mistudio.extract.pipeline import extract as run_extraction
+
     with Steps() as progress:
         extraction_id = run_extraction(store, config, progress=progress)
     _print_extraction(*opened(db, extraction_id), as_json)
+
+
+def _print_prediction(config: ExtractConfig, as_json: bool) -> None:
+    from mistudio.extract.predict import predict
+
+    with Steps() as progress:
+        guess = predict(config, progress)
+    if as_json:
+        print_json(asdict(guess))
+        return
+    print(f"About {guess.seconds / 60:,.1f} minutes at {guess.tokens_per_second:,.0f} tokens/s, "
+          f"{guess.memory / 1e9:,.1f} GB of memory, {guess.disk / 1e6:,.0f} MB in the database and, while it runs, "
+          f"{guess.checkpoint / 1e6:,.0f} MB for the checkpoint. Nothing was stored.")
 
 
 def _print_extraction(engine, extraction: Extraction, as_json: bool) -> None:

@@ -1,0 +1,41 @@
+"""What a dry run says."""
+
+import pytest
+import torch
+
+from mistudio.extract.collected import Collected
+from mistudio.extract.predict import kept_bytes, predict
+from mistudio.settings import settings
+from tests.cli.test_shell import as_json, shell
+from tests.extract.outcome import tiny_config
+from tests.tiny import D_SAE
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path / "data"))
+    settings.cache_clear()
+    return tiny_config(tmp_path)
+
+
+def test_the_formula_of_the_kept_windows_is_what_they_take(config):
+    collected = Collected(config, D_SAE, "cpu")
+    real = sum(value.numel() * value.element_size() for running in (*collected.top, *collected.sample)
+               for value in vars(running).values() if isinstance(value, torch.Tensor))
+    assert kept_bytes(config, D_SAE) == real
+
+
+def test_more_tokens_take_more_time_and_no_more_memory(config):
+    guess = predict(config.model_copy(update={"tokens": 10**9}), lambda *_step: None)
+    assert guess.seconds == pytest.approx(10**9 / guess.tokens_per_second)
+    assert guess.tokens_per_second > 0
+    assert guess.memory > guess.kept == guess.checkpoint > guess.disk > 0
+
+
+def test_the_shell_says_it_and_stores_nothing(config, database_url):
+    arguments = ("extract", "--model", config.model, "--sae", config.sae, "--corpus", config.corpus, "--dry-run")
+    assert as_json(*arguments)["seconds"] > 0
+    out, _err = shell(*arguments)
+    assert "tokens/s" in out and "Nothing was stored" in out
+    out, err = shell("features", status=1)
+    assert "no extraction yet" in err
