@@ -23,7 +23,12 @@ ENVIRONMENT = {"OPENAI_API_KEY": "sk-test", "COLUMNS": "200"}
 def start(*arguments, **environment):
     return subprocess.Popen([sys.executable, "-m", "mistudio", *map(str, arguments)], text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=os.environ | ENVIRONMENT | environment)
+                            env=os.environ | ENVIRONMENT | environment, preexec_fn=_listen_to_ctrl_c)
+
+
+def _listen_to_ctrl_c():
+    """Where the tests themselves run in the background, they and all they start would else ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def shell(*arguments, status=0, **environment):
