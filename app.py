@@ -7,7 +7,7 @@ from mistudio.store.extractions import Coverage, coverage
 from mistudio.store.tables import Extraction
 from mistudio.ui.charts import coverage_chart
 from mistudio.ui.page import Here, link, open_page
-from mistudio.ui.setup import show_setup
+from mistudio.ui.setup import offer_demo, offer_extraction, show_job
 from mistudio.ui.tokens import markdown_safe
 
 STATES = {"live": "useful to look at", "rare": "fired too seldom to judge",
@@ -20,8 +20,11 @@ def empty_home(here: Here) -> None:
     text.markdown("A sparse autoencoder (SAE) turns a model's activations into thousands of features. mistudio "
                   "collects the texts on which each feature fires, asks a language model to name the pattern, and lets "
                   "you check, correct and search the names.")
-    with text, st.container(border=True):
-        show_setup(here.engine)
+    with text:
+        if not show_job(here.engine):
+            with st.container(border=True):
+                offer_demo()
+            offer_extraction(here.engine)
 
 
 def full_home(here: Here, extraction: Extraction) -> None:
@@ -45,6 +48,8 @@ def full_home(here: Here, extraction: Extraction) -> None:
                                 for state, count in sorted(counts.states.items(), key=lambda item: -item[1])))
     with right, st.container(border=True):
         next_step(counts, extraction.id)
+    if not show_job(here.engine):
+        offer_extraction(here.engine)
 
 
 def next_step(counts: Coverage, extraction_id: int) -> None:

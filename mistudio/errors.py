@@ -68,3 +68,7 @@ class ReplyError(MistudioError):
 
 class ExchangeError(MistudioError):
     """A file to import cannot be read, or a row of it does not fit."""
+
+
+class Cancelled(MistudioError):
+    """The user stopped a job."""

@@ -33,7 +33,7 @@ def main(here: Here) -> None:
         choice = choose_provider()
         wanted = choose_features(here)
         with st.expander("Options", icon=":material/tune:"):
-            options = choose_options()
+            options = choose_options(LabelConfig, leave_out=("provider", "model", "base_url"))
     config = LabelConfig.checked(**choice.options(), **options)
     with right:
         before_start(here, config, wanted, choice, busy=running is not None)

@@ -8,7 +8,7 @@ import torch
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from mistudio.errors import MistudioError, StoreError
+from mistudio.errors import Cancelled, MistudioError, StoreError
 from mistudio.extract.checkpoint import Checkpoint
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
@@ -125,7 +125,8 @@ def _give_up(engine: Engine, extraction_id: int, error: BaseException) -> None:
     try:
         with session(engine) as work:
             row = work.get_one(Extraction, extraction_id)
-            row.state = "failed" if isinstance(error, Exception) else "cancelled"
+            stopped = isinstance(error, Cancelled) or not isinstance(error, Exception)
+            row.state = "cancelled" if stopped else "failed"
             row.error = str(error) if isinstance(error, MistudioError) else type(error).__name__
             row.finished_at = now()
             work.add(row)

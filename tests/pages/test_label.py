@@ -95,7 +95,7 @@ def test_a_running_job_can_be_cancelled_and_resumed(engine, toy, server):
     server.gate = threading.Event()
     test = choose(visit("label"), server)
     test.selectbox(key="model_list_openai").select(MODEL).run()
-    test.number_input(key="option_concurrency").set_value(2).run()
+    test.number_input(key="LabelConfig_concurrency").set_value(2).run()
     press(test, "Label 11 features")
     server.wait_for_requests(2)
     test.run()

@@ -1,0 +1,90 @@
+"""The one long job of this process beside labeling runs: an extraction or the demo's set-up.
+
+It goes on when the page that started it is closed. One at a time: two would only share the same cores or GPU.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from mistudio.errors import Cancelled, MistudioError
+
+log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_status: "Status | None" = None
+
+Progress = Callable[[str, float, str], None]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far the job is: ``fraction`` 0 to 1; ``detail`` such as tokens/s and time left. ``error`` says why it ended
+    without a result; ``extraction_id`` is its result."""
+
+    step: str = "Starting"
+    fraction: float = 0.0
+    detail: str = ""
+    cancel: bool = False
+    error: MistudioError | None = None
+    extraction_id: int | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.error is None and self.extraction_id is None
+
+
+def status() -> Status | None:
+    """The job of this process; None when none was started or its end was acknowledged."""
+    return _status
+
+
+def start(job: Callable[[Progress], int]) -> None:
+    """Start a job in a daemon thread, unless one is under way.
+
+    Args:
+        job: gets a progress function, and returns the id of the extraction it made.
+    """
+    global _status
+    with _lock:
+        if _status is not None and _status.running:
+            return
+        _status = Status()
+    threading.Thread(target=_work, args=(job,), name="job", daemon=True).start()
+
+
+def cancel() -> None:
+    """Ask the job to stop at its next step."""
+    _set(cancel=True)
+
+
+def acknowledge() -> None:
+    """Forget a job that has ended."""
+    global _status
+    with _lock:
+        if _status is not None and not _status.running:
+            _status = None
+
+
+def _set(**changes) -> None:
+    global _status
+    with _lock:
+        if _status is not None:
+            _status = replace(_status, **changes)
+
+
+def _report(step: str, fraction: float, detail: str) -> None:
+    if _status is not None and _status.cancel:
+        raise Cancelled("Stopped.", "Start it again: it goes on from its last checkpoint.")
+    _set(step=step, fraction=fraction, detail=detail)
+
+
+def _work(job: Callable[[Progress], int]) -> None:
+    try:
+        _set(extraction_id=job(_report))
+    except MistudioError as error:
+        _set(error=error)
+    except Exception as error:
+        log.exception("a background job ended with a defect")
+        _set(error=MistudioError(f"A defect of mistudio: {type(error).__name__}: {error}",
+                                 "The server's log has the details. Please report it."))
