@@ -6,9 +6,23 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from mistudio.errors import SAEError
+from mistudio.sae.dictionary_learning import read_dictionary_learning
+from mistudio.sae.gemma_scope import read_gemma_scope
+from mistudio.sae.llama_scope import read_llama_scope
 from mistudio.sae.sae import SAE
 from mistudio.sae.saelens import read_saelens
+from mistudio.sae.single import read_plain, read_torch_file
+from mistudio.sae.sparsify import read_sparsify
 
+# The files by which a format is known.
+FORMATS = {
+    "cfg.json + sae_weights.safetensors": read_saelens,
+    "cfg.json + sae.safetensors": read_sparsify,
+    "hyperparams.json + checkpoints/final.safetensors": read_llama_scope,
+    "config.json + ae.pt": read_dictionary_learning,
+    "config.json + params.safetensors": read_gemma_scope,
+    "params.npz": read_gemma_scope,
+}
 # Trained on TransformerLens's GPT-2 with centred weights, which their files do not say (SAELens keeps it apart too).
 CENTRED = ("jbloom/GPT2-Small-SAEs-Reformatted", "jbloom/GPT2-Small-Feature-Splitting-Experiment-Layer-8",
            "tommmcgrath/gpt2-small-mlp-out-saes")
@@ -26,12 +40,24 @@ def load_sae(name: str) -> SAE:
     folder = Path(name)
     if not folder.is_dir():
         folder = _from_hub(name)
-    if (folder / "cfg.json").exists() and (folder / "sae_weights.safetensors").exists():
-        sae = read_saelens(folder)
-        sae.name, sae.center = name, sae.center or name.partition(":")[0] in CENTRED
-        return sae
-    raise SAEError(f"{name!r} holds no SAE of a known format.",
-                   "A folder with cfg.json and sae_weights.safetensors (SAELens) is expected.")
+    sae = _read(folder)
+    if sae is None:
+        raise SAEError(f"{name!r} holds no SAE of a known format.",
+                       f"It should hold one of: {'; '.join(FORMATS)}; or one .pt, .pth or .safetensors file.")
+    sae.name, sae.center = name, sae.center or name.partition(":")[0] in CENTRED
+    return sae
+
+
+def _read(folder: Path) -> SAE | None:
+    """With the first reader whose files are there."""
+    for files, reader in FORMATS.items():
+        if all((folder / file).exists() for file in files.split(" + ")):
+            return reader(folder)
+    for endings, reader in (((".pt", ".pth"), read_torch_file), ((".safetensors",), read_plain)):
+        found = [file for file in sorted(folder.iterdir()) if file.suffix in endings]
+        if len(found) == 1:
+            return reader(found[0])
+    return None
 
 
 def _from_hub(name: str) -> Path:

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ARCHITECTURES = ("standard", "topk", "jumprelu")
+NORM_EPS = 1e-5
 
 
 @dataclass
 class SAE:
     """An SAE ready to run. ``acts = f((x - b_dec) @ W_enc + b_enc)``; ``x_hat = acts @ W_dec + b_dec``.
 
-    W_enc ``[d_in, d_sae]``; W_dec ``[d_sae, d_in]``; b_enc ``[d_sae]``; b_dec ``[d_in]``; threshold ``[d_sae]`` for
-    jumprelu; k for topk. ``subtract_b_dec`` says whether b_dec is taken from the input.
-    ``hook_point``, ``context_length`` and ``prepend_bos`` are what the files say of how it was trained (None: nothing);
-    ``center`` whether on activations without their mean over ``d_in``.
+    W_enc ``[d_in, d_sae]``; W_dec ``[d_sae, d_in]``; b_enc ``[d_sae]``; b_dec ``[d_in]``. ``architecture`` says what f
+    is: ``standard`` (ReLU), ``topk`` (the k largest of a token, positive ones only), ``jumprelu`` (what exceeds
+    ``threshold`` ``[d_sae]``, and is positive) or ``gated`` (Rajamanoharan et al. 2024: active where
+    ``pre + b_gate > 0``, as strong as ``ReLU(exp(r_mag) * pre + b_mag)``, with ``b_gate`` kept in b_enc).
+    ``subtract_b_dec`` says whether b_dec is taken from the input. ``normalize`` says what is done to a token's input
+    first: ``none``, ``layer_norm`` (no mean, unit variance) or ``constant_norm_rescale`` (norm sqrt(d_in)).
+    ``hook_point``, ``context_length``, ``prepend_bos`` and ``center`` are what the files say of how it was trained.
     """
 
     architecture: str
@@ -25,7 +28,10 @@ class SAE:
     b_dec: Tensor
     threshold: Tensor | None = None
     k: int | None = None
+    r_mag: Tensor | None = None
+    b_mag: Tensor | None = None
     subtract_b_dec: bool = True
+    normalize: str = "none"
     name: str = ""
     hash: str = ""
     hook_point: str | None = None
@@ -50,7 +56,15 @@ class SAE:
     def encode(self, x: Tensor) -> Tensor:
         """Activations ``[..., d_sae]``, never negative, of inputs ``[..., d_in]``; in the SAE's dtype."""
         x = x.to(self.W_enc.dtype)
-        pre = torch.addmm(self._input_bias(), x.reshape(-1, self.d_in), self.W_enc)
+        if self.normalize != "none":
+            shift, scale = self._normalization(x)
+            x = (x - shift) / scale
+        flat = x.reshape(-1, self.d_in)
+        if self.architecture == "gated":
+            raw = torch.addmm(self._shift(), flat, self.W_enc)
+            acts = (self.r_mag.exp() * raw + self.b_mag).relu_() * (raw + self.b_enc > 0)
+            return acts.reshape(*x.shape[:-1], self.d_sae)
+        pre = torch.addmm(self.b_enc + self._shift(), flat, self.W_enc)
         if self.architecture == "jumprelu":
             acts = torch.where(pre > self.threshold, pre, 0).relu_()
         elif self.architecture == "topk":
@@ -60,10 +74,25 @@ class SAE:
             acts = pre.relu_()
         return acts.reshape(*x.shape[:-1], self.d_sae)
 
-    def _input_bias(self) -> Tensor:
-        """b_enc with the subtraction of b_dec folded in, so that the input is read once."""
-        return self.b_enc - self.b_dec @ self.W_enc if self.subtract_b_dec else self.b_enc
+    def _shift(self) -> Tensor:
+        """What subtracting b_dec from the input does to the pre-activations, so that the input is read once."""
+        return -(self.b_dec @ self.W_enc) if self.subtract_b_dec else torch.zeros_like(self.b_enc)
 
-    def decode(self, acts: Tensor) -> Tensor:
-        """Reconstruction ``[..., d_in]`` of activations ``[..., d_sae]``."""
-        return acts.to(self.W_dec.dtype) @ self.W_dec + self.b_dec
+    def _normalization(self, x: Tensor) -> tuple[Tensor | float, Tensor]:
+        """What is taken from each token's input, and what it is then divided by: ``[..., 1]`` each."""
+        if self.normalize == "layer_norm":
+            centred = x - x.mean(-1, keepdim=True)
+            return x.mean(-1, keepdim=True), centred.std(-1, keepdim=True) + NORM_EPS
+        return 0.0, x.norm(dim=-1, keepdim=True) / self.d_in**0.5
+
+    def decode(self, acts: Tensor, x: Tensor | None = None) -> Tensor:
+        """Reconstruction ``[..., d_in]`` of activations ``[..., d_sae]``.
+
+        Args:
+            x: the input ``[..., d_in]`` that was encoded; needed where the input is normalised, to undo that.
+        """
+        found = acts.to(self.W_dec.dtype) @ self.W_dec + self.b_dec
+        if self.normalize == "none":
+            return found
+        shift, scale = self._normalization(x.to(self.W_enc.dtype))
+        return found * scale + shift

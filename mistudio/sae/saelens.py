@@ -1,15 +1,15 @@
-"""Read the SAELens layout: ``cfg.json`` beside ``sae_weights.safetensors``."""
+"""SAELens: ``cfg.json`` beside ``sae_weights.safetensors``, version 6 and the flat configs before it."""
 
-import hashlib
-import json
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-
 from mistudio.errors import SAEError
-from mistudio.sae.sae import ARCHITECTURES, SAE
+from mistudio.sae.sae import SAE
+from mistudio.sae.tensors import number, read_config, read_tensors, take, unsupported
+
+ARCHITECTURES = ("standard", "topk", "batchtopk", "jumprelu", "gated")
+# ``expected_average_only_in`` is folded into the weights when such an SAE is saved.
+NORMALIZATIONS = {"none": "none", "layer_norm": "layer_norm", "constant_norm_rescale": "constant_norm_rescale",
+                  "expected_average_only_in": "none"}
 
 
 def read_saelens(folder: Path) -> SAE:
@@ -18,58 +18,44 @@ def read_saelens(folder: Path) -> SAE:
     Raises:
         SAEError: a file is broken, the architecture is not supported, or a tensor is missing or of the wrong shape.
     """
-    try:
-        config = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("cfg.json is no JSON object")
-        weights = folder / "sae_weights.safetensors"
-        tensors = {name: tensor.float() for name, tensor in load_file(weights).items()}
-        with weights.open("rb") as file:
-            hashed = hashlib.file_digest(file, "sha256").hexdigest()
-    except (ValueError, SafetensorError) as error:
-        raise SAEError(f"The SAE in {folder.name!r} cannot be read: {error}", "Download it again.") from error
-    metadata = {**config, **(config.get("metadata") or {})}
-    architecture = config.get("architecture", "standard")
-    if architecture not in ARCHITECTURES:
-        raise SAEError(f"The SAE architecture {architecture!r} is not supported yet.",
-                       f"Supported: {', '.join(ARCHITECTURES)}.")
-    if config.get("normalize_activations", "none") != "none":
-        raise SAEError("The SAE expects normalised activations, which is not supported yet.",
-                       "Fold the normalisation into its weights first.")
-    d_in, d_sae = _need(config, "d_in"), _need(config, "d_sae")
-    shapes = {"W_enc": (d_in, d_sae), "W_dec": (d_sae, d_in), "b_enc": (d_sae,), "b_dec": (d_in,)}
-    if architecture == "jumprelu":
-        shapes["threshold"] = (d_sae,)
-    for name, shape in shapes.items():
-        _check(tensors, name, shape)
+    config = read_config(folder / "cfg.json")
+    tensors, hashed = read_tensors(folder / "sae_weights.safetensors")
+    told = {**config, **(config.get("metadata") or {})}
+    architecture = _architecture(config)
+    normalize = told.get("normalize_activations") or "none"
+    if normalize not in NORMALIZATIONS:
+        raise unsupported(f"normalisation {normalize!r}", ", ".join(NORMALIZATIONS))
+    d_in, d_sae = number(config, "d_in"), number(config, "d_sae")
+    W_enc, W_dec = take(tensors, "W_enc", d_in, d_sae), take(tensors, "W_dec", d_sae, d_in)
+    b_enc, b_dec = take(tensors, "b_gate" if architecture == "gated" else "b_enc", d_sae), take(tensors, "b_dec", d_in)
+    threshold = k = None
+    if architecture == "batchtopk" and "threshold" not in tensors:
+        # At inference each token is on its own: the threshold is what training found to leave k on average.
+        threshold, architecture = take(tensors, "topk_threshold").expand(d_sae).clone(), "jumprelu"
+    elif architecture in ("jumprelu", "batchtopk"):
+        threshold, architecture = take(tensors, "threshold", d_sae), "jumprelu"
+    elif architecture == "topk":
+        k = number({**config, **(config.get("activation_fn_kwargs") or {})}, "k")
+    if told.get("rescale_acts_by_decoder_norm"):
+        norm = W_dec.norm(dim=1)
+        W_enc, b_enc, W_dec = W_enc * norm, b_enc * norm, W_dec / norm[:, None]
+    if "scaling_factor" in tensors and told.get("finetuning_scaling_factor", True):
+        W_dec = W_dec * take(tensors, "scaling_factor", d_sae)[:, None]
+    gated = {name: take(tensors, name, d_sae) for name in ("r_mag", "b_mag")} if architecture == "gated" else {}
     return SAE(
-        architecture=architecture, **{name: tensors[name] for name in shapes}, hash=hashed,
-        k=_need(config, "k") if architecture == "topk" else None,
-        subtract_b_dec=metadata.get("apply_b_dec_to_input", True),
-        hook_point=metadata.get("hook_point") or _hook_point(metadata.get("hook_name")),
-        context_length=metadata.get("context_size"), prepend_bos=metadata.get("prepend_bos", True),
-        center=bool((metadata.get("model_from_pretrained_kwargs") or {}).get("center_writing_weights")))
+        architecture=architecture, W_enc=W_enc, W_dec=W_dec, b_enc=b_enc, b_dec=b_dec, threshold=threshold, k=k,
+        **gated, hash=hashed, subtract_b_dec=told.get("apply_b_dec_to_input", True),
+        normalize=NORMALIZATIONS[normalize],
+        hook_point=told.get("hook_point") or told.get("hook_name"), context_length=told.get("context_size"),
+        prepend_bos=told.get("prepend_bos", True),
+        center=bool((told.get("model_from_pretrained_kwargs") or {}).get("center_writing_weights", False)))
 
 
-def _need(config: dict, name: str) -> int:
-    value = config.get(name)
-    if not isinstance(value, int) or value < 1:
-        raise SAEError(f"The SAE's cfg.json gives no usable {name!r} (found {value!r}).", "Check the file.")
-    return value
-
-
-def _check(tensors: dict[str, Tensor], name: str, shape: tuple[int, ...]) -> None:
-    if name not in tensors:
-        raise SAEError(f"The SAE lacks the tensor {name!r}; found: {', '.join(sorted(tensors)) or 'none'}.",
-                       "Check that the file is a whole SAE of the stated architecture.")
-    if tuple(tensors[name].shape) != shape:
-        raise SAEError(f"The SAE's tensor {name!r} has shape {list(tensors[name].shape)}, expected {list(shape)}.",
-                       "Check d_in and d_sae in cfg.json.")
-
-
-def _hook_point(name: str | None) -> str | None:
-    """TransformerLens calls the residual stream after block i ``blocks.{i}.hook_resid_post``."""
-    parts = (name or "").split(".")
-    if len(parts) == 3 and parts[0] == "blocks" and parts[2] == "hook_resid_post":
-        return f"layers.{parts[1]}"
-    return name
+def _architecture(config: dict) -> str:
+    """Older files name the activation function apart; its absence means ReLU."""
+    named = config.get("architecture", "standard")
+    activation = config.get("activation_fn_str") or config.get("activation_fn") or "relu"
+    found = "topk" if named == "standard" and activation == "topk" else named
+    if found not in ARCHITECTURES:
+        raise SAEError(f"The SAE architecture {found!r} is not supported.", f"Supported: {', '.join(ARCHITECTURES)}.")
+    return found

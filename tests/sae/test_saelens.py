@@ -56,7 +56,7 @@ def test_encode_and_decode_follow_the_formula(folder, architecture, subtract):
 def test_the_files_say_where_it_was_trained(folder):
     sae = load_sae(str(folder))
     assert (sae.d_in, sae.d_sae) == (D_IN, D_SAE)
-    assert (sae.hook_point, sae.context_length, sae.prepend_bos) == ("layers.1", 24, True)
+    assert (sae.hook_point, sae.context_length, sae.prepend_bos) == ("blocks.1.hook_resid_post", 24, True)
     other = tiny_sae(folder.parent / "other")
     rewrite(other, b_dec=torch.ones(D_IN))
     assert load_sae(str(other)).hash != sae.hash
@@ -69,7 +69,7 @@ def test_the_demo_sae_loads_and_says_its_place():
 
 
 @pytest.mark.parametrize(("spoil", "says"), [
-    (lambda folder: (folder / "cfg.json").unlink(), "no SAE of a known format"),
+    (lambda folder: (folder / "sae_weights.safetensors").unlink(), "no SAE of a known format"),
     (lambda folder: (folder / "cfg.json").write_text("{broken"), "cannot be read"),
     (lambda folder: (folder / "cfg.json").write_text("[1, 2]"), "cannot be read"),
     (lambda folder: (folder / "sae_weights.safetensors").write_bytes(b"broken"), "cannot be read"),
@@ -80,8 +80,8 @@ def test_the_demo_sae_loads_and_says_its_place():
     (lambda folder: rewrite(folder, W_dec=torch.zeros(D_IN, D_SAE)), r"'W_dec' has shape \[16, 48\], expected \[48"),
     (lambda folder: rewrite(folder, drop=("b_enc",)), "lacks the tensor 'b_enc'; found: W_dec, W_enc, b_dec"),
     (lambda folder: configure(folder, architecture="jumprelu"), "lacks the tensor 'threshold'"),
-    (lambda folder: configure(folder, normalize_activations="layer_norm"), "normalised activations"),
-], ids=["no config", "broken config", "a list", "broken weights", "architecture", "d_sae", "k", "d_in", "shape",
+    (lambda folder: configure(folder, normalize_activations="by magic"), "'by magic' is not supported"),
+], ids=["no weights", "broken config", "a list", "broken weights", "architecture", "d_sae", "k", "d_in", "shape",
         "missing", "no threshold", "normalised"])
 def test_a_file_that_does_not_fit_says_what_was_found(folder, spoil, says):
     spoil(folder)

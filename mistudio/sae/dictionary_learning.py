@@ -1,0 +1,57 @@
+"""dictionary_learning: ``ae.pt`` (a state dict) beside ``config.json``, whose ``trainer`` names the class."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from mistudio.sae.sae import SAE
+from mistudio.sae.tensors import number, read_config, read_tensors, take, unsupported
+
+CLASSES = ("AutoEncoder", "AutoEncoderNew", "AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE",
+           "GatedAutoEncoder", "JumpReluAutoEncoder")
+
+
+def read_dictionary_learning(folder: Path) -> SAE:
+    """Read one dictionary. Its b_dec is subtracted from the input, except by JumpReLU dictionaries.
+
+    Raises:
+        SAEError: a file is broken, its class is not supported, or a tensor does not fit.
+    """
+    trainer = read_config(folder / "config.json").get("trainer") or {}
+    tensors, hashed = read_tensors(folder / "ae.pt")
+    name = trainer.get("dict_class")
+    if name not in CLASSES:
+        raise unsupported(f"class {name!r}", ", ".join(CLASSES))
+    parts = _direct(tensors) if "W_enc" in tensors else _linear(tensors, gated=name == "GatedAutoEncoder")
+    d_sae = parts["W_enc"].shape[1]
+    architecture, extra = "standard", {}
+    if name == "AutoEncoderTopK":
+        architecture, extra = "topk", {"k": int(tensors["k"]) if "k" in tensors else number(trainer, "k")}
+    elif name in ("BatchTopKSAE", "MatryoshkaBatchTopKSAE"):
+        architecture, extra = "jumprelu", {"threshold": take(tensors, "threshold").float().expand(d_sae).clone()}
+    elif name == "JumpReluAutoEncoder":
+        architecture, extra = "jumprelu", {"threshold": take(tensors, "threshold", d_sae)}
+    elif name == "GatedAutoEncoder":
+        architecture = "gated"
+        extra = {"r_mag": take(tensors, "r_mag", d_sae), "b_mag": take(tensors, "mag_bias", d_sae)}
+    layer = trainer.get("layer")
+    return SAE(architecture=architecture, **parts, **extra, hash=hashed,
+               subtract_b_dec=name != "JumpReluAutoEncoder",
+               hook_point=f"layers.{layer}" if isinstance(layer, int) else None,
+               prepend_bos=True)
+
+
+def _direct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Matryoshka and JumpReLU dictionaries keep matrices the canonical way round."""
+    d_in, d_sae = take(tensors, "W_enc", None, None).shape
+    return {"W_enc": tensors["W_enc"], "W_dec": take(tensors, "W_dec", d_sae, d_in),
+            "b_enc": take(tensors, "b_enc", d_sae), "b_dec": take(tensors, "b_dec", d_in)}
+
+
+def _linear(tensors: dict[str, Tensor], *, gated: bool) -> dict[str, Tensor]:
+    """The others are made of linear layers, which keep them transposed."""
+    d_sae, d_in = take(tensors, "encoder.weight", None, None).shape
+    bias = next((name for name in ("b_dec", "bias", "decoder_bias", "decoder.bias") if name in tensors), "b_dec")
+    return {"W_enc": tensors["encoder.weight"].T.contiguous(),
+            "W_dec": take(tensors, "decoder.weight", d_in, d_sae).T.contiguous(),
+            "b_enc": take(tensors, "gate_bias" if gated else "encoder.bias", d_sae), "b_dec": take(tensors, bias, d_in)}
