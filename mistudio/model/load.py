@@ -11,19 +11,12 @@ from mistudio.settings import settings
 
 @dataclass
 class LoadedModel:
-    """A model ready to run, with its tokenizer.
-
-    ``d_model`` is the width of the residual stream; ``revision`` is the commit of a hub model, or "local".
-    """
+    """A model ready to run, with its tokenizer; ``revision`` is the commit of a hub model, or "local"."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
     revision: str
-
-    @property
-    def d_model(self) -> int:
-        return self.model.config.get_text_config().hidden_size
 
     @property
     def device(self) -> torch.device:
