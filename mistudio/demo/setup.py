@@ -66,7 +66,8 @@ def _label_some(engine: Engine, extraction_id: int, label: int, say: Progress) -
     """Label features of middling density that fire strongly, in an ordinary run, until ``label`` are named."""
     with session(engine) as work:
         # Features that a run skipped or failed on count too, or every start of the demo would try them again.
-        asked = sum(sum(run_counts(work, run.id).values()) for run in list_runs(work, extraction_id))
+        asked = sum(count for run in list_runs(work, extraction_id)
+                    for state, count in run_counts(work, run.id).items() if state != "queued")
         missing = label - max(asked, coverage(work, extraction_id).labeled)
         # Neither the densest (function words) nor the rarest: the middle holds the patterns worth showing.
         wanted = FeatureFilter(labels="unlabeled", states=("live",), min_density=0.0004, max_density=0.004)
