@@ -141,7 +141,8 @@ def _unfinished(engine: Engine) -> None:
         if go_on.button("Go on", key=f"go-on-{row.id}", icon=":material/play_arrow:", width="stretch"):
             _start(ExtractConfig(**row.config))
         # One that runs in another process looks the same as one that was killed: it must not be taken away from it.
-        if row.state != "running" and drop.button("Remove", key=f"remove-{row.id}", icon=":material/delete:", width="stretch"):
+        if row.state != "running" and drop.button("Remove", key=f"remove-{row.id}", icon=":material/delete:",
+                                                  width="stretch"):
             from mistudio.store.extractions import delete_extraction
 
             with session(engine) as work:
