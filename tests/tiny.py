@@ -37,14 +37,14 @@ def tiny_model(folder: Path) -> Path:
     return folder
 
 
-def tiny_sae(folder: Path, d_in: int = D_IN, **changes) -> Path:
+def tiny_sae(folder: Path, d_in: int = D_IN, d_sae: int = D_SAE, **changes) -> Path:
     """A random TopK SAE in the SAELens layout; ``changes`` go into its cfg.json."""
     folder.mkdir(parents=True, exist_ok=True)
     random = torch.Generator().manual_seed(1)
-    W_dec = torch.nn.functional.normalize(torch.randn(D_SAE, d_in, generator=random), dim=1)
-    save_file({"W_enc": W_dec.T.contiguous(), "W_dec": W_dec, "b_enc": torch.zeros(D_SAE), "b_dec": torch.zeros(d_in)},
+    W_dec = torch.nn.functional.normalize(torch.randn(d_sae, d_in, generator=random), dim=1)
+    save_file({"W_enc": W_dec.T.contiguous(), "W_dec": W_dec, "b_enc": torch.zeros(d_sae), "b_dec": torch.zeros(d_in)},
               folder / "sae_weights.safetensors")
-    config = {"architecture": "topk", "k": 4, "d_in": d_in, "d_sae": D_SAE, "apply_b_dec_to_input": True,
+    config = {"architecture": "topk", "k": 4, "d_in": d_in, "d_sae": d_sae, "apply_b_dec_to_input": True,
               "metadata": {"hook_name": "blocks.1.hook_resid_post", "context_size": 24, "prepend_bos": True}}
     (folder / "cfg.json").write_text(json.dumps(config | changes))
     return folder
