@@ -4,6 +4,7 @@ Each scene leaves a picture in ``screenshots/``.
 """
 
 import csv
+import threading
 
 from mistudio.exchange.labels import export_labels
 from mistudio.store import open_store, session
@@ -15,13 +16,22 @@ from tests.servers.openai_server import OpenAIServer
 
 WORDS = {"math": "math|equation|number|digit", "number": "number|digit|numer", "code": "code|python|keyword",
          "function": "function|def|code|bracket"}
-def play(browser, database, pictures, who, features, words=WORDS):
-    """Scenes 1 to 6; returns the edited feature and its label."""
+
+
+def play(browser, database, pictures, who, features, words=WORDS, server=None):
+    """Scenes 1 to 6; returns the edited feature and its label.
+
+    A server gives its first answers and holds the others back until scene 3 has been seen.
+    """
+    if server is not None:
+        server.free, server.gate = 30, threading.Event()
     with app_server(database) as address, new_page(browser) as page:
         page.goto(address)
         scenes.open_unlabeled_browser(page, pictures)
         scenes.configure(page, pictures, who, features)
         scenes.watch_labels_arrive(page, pictures)
+        if server is not None:
+            server.gate.set()
         scenes.wait_for_the_end(page)
         index, text = scenes.review_and_edit(page, pictures)
         scenes.search(page, pictures, words)
@@ -30,7 +40,7 @@ def play(browser, database, pictures, who, features, words=WORDS):
 
 
 def digits_and_others(database):
-    """Eight features that are about digits, and sixteen that may be about anything."""
+    """Eight features that are about digits, and forty that may be about anything."""
     engine = open_store(database)
     with session(engine) as work:
         found = [feature for feature, _label in list_features(
@@ -38,12 +48,12 @@ def digits_and_others(database):
             limit=None)]
     engine.dispose()
     digits = [feature for feature in found if sum(str(top[0]).isdigit() for top in feature.top_tokens[:4]) >= 3]
-    return ",".join(str(feature.index) for feature in [*digits[:8], *found[:16]])
+    return ",".join(str(feature.index) for feature in [*digits[:8], *found[:40]])
 
 
 def test_openai(browser, story_url, pictures, tmp_path):
-    with OpenAIServer(api_key="sk-of-this-session", latency=0.05) as server:
-        index, text = play(browser, story_url, pictures, scenes.by_openai(server.base_url), None)
+    with OpenAIServer(api_key="sk-of-this-session") as server:
+        index, text = play(browser, story_url, pictures, scenes.by_openai(server.base_url), None, server=server)
         assert len(server.requests) > 500
     exported = tmp_path / "labels.csv"
     engine = open_store(story_url)
@@ -55,8 +65,8 @@ def test_openai(browser, story_url, pictures, tmp_path):
 
 
 def test_ollama(browser, story_url, pictures):
-    with OllamaServer(latency=0.2) as server:
-        play(browser, story_url, pictures, scenes.by_ollama(server.url), "0-119")
+    with OllamaServer() as server:
+        play(browser, story_url, pictures, scenes.by_ollama(server.url), "0-119", server=server)
 
 
 def test_embedded(browser, story_url, pictures):

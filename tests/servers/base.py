@@ -32,8 +32,8 @@ class Reply:
 class FakeServer:
     """Answers each prompt with the next of ``replies``, or else with ``answer(messages)``.
 
-    ``latency`` is seconds before an answer; while ``gate`` is an event, answers wait until it is set. ``requests``
-    holds the body of every prompt, ``most_in_flight`` the highest number at a time.
+    ``latency`` is seconds before an answer; while ``gate`` is an event, all answers but the first ``free`` wait until
+    it is set. ``requests`` holds the body of every prompt, ``most_in_flight`` the highest number at a time.
     """
 
     def __init__(self, models: list[str], port: int = 0, latency: float = 0.0):
@@ -41,6 +41,7 @@ class FakeServer:
         self.answer: Callable[[list[dict]], str | Reply | Failure] = plausible
         self.replies: deque[str | Reply | Failure] = deque()
         self.gate: threading.Event | None = None
+        self.free = 0
         self.requests: list[dict] = []
         self.in_flight = self.most_in_flight = 0
         self.arrived = threading.Condition()
@@ -71,12 +72,13 @@ class FakeServer:
     def next_answer(self, body: dict) -> Reply | Failure:
         with self.arrived:
             self.requests.append(body)
+            number = len(self.requests)
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
             queued = self.replies.popleft() if self.replies else None
             self.arrived.notify_all()
         try:
-            if self.gate:
+            if self.gate and number > self.free:
                 self.gate.wait(60)
             if self.latency:
                 threading.Event().wait(self.latency)
