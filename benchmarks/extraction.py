@@ -15,17 +15,16 @@ from typing import Annotated
 import torch
 import typer
 
-from mistudio.demo.corpus import demo_documents
 from mistudio.demo.fetch import demo_model
 from mistudio.demo.setup import SAE_FOLDER
 from mistudio.errors import MistudioError
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
-from mistudio.extract.corpus import Contexts, contexts
-from mistudio.extract.passes import encode_batch
+from mistudio.extract.corpus import Contexts
+from mistudio.extract.passes import collect_batch, load_both, read_contexts
+from mistudio.extract.ranges import FeatureRange
 from mistudio.model.hook import activations_at
-from mistudio.model.load import LoadedModel, load_model
-from mistudio.sae.load import load_sae
+from mistudio.model.load import LoadedModel
 
 
 def forward(loaded: LoadedModel, hook_point: str, batches: list[Contexts]) -> None:
@@ -42,12 +41,11 @@ def main(
     rounds: Annotated[int, typer.Option(help="Rounds that count.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ):
-    config = ExtractConfig(model=str(demo_model(print)), sae=str(SAE_FOLDER), device=device)
-    loaded = load_model(config.model, device=config.device, dtype=config.dtype)
-    sae = load_sae(config.sae).to(loaded.device)
-    hook_point, length = sae.hook_point, sae.context_length
-    stream = contexts(demo_documents(), loaded.tokenizer, length=length, max_tokens=tokens * (rounds + 1),
-                      prepend_bos=sae.prepend_bos, batch_size=config.batch_size)
+    loaded, sae, config = load_both(ExtractConfig(
+        model=str(demo_model(print)), sae=str(SAE_FOLDER), device=device, tokens=tokens * (rounds + 1)))
+    hook_point, length = config.hook_point, config.context_length
+    stream = read_contexts(config, loaded)
+    features = FeatureRange(sae, 0, sae.d_sae)
     collected = Collected(config, sae.d_sae, loaded.device)
     spent, counted = {"bare forward": 0.0, "extraction": 0.0}, 0
     for turn in range(rounds + 1):
@@ -56,7 +54,7 @@ def main(
         forward(loaded, hook_point, batches)
         between = time.monotonic()
         for batch in batches:
-            collected.add(batch, encode_batch(hook_point, loaded, sae, batch), collected.contexts)
+            collect_batch(config, loaded, features, collected, batch, collected.contexts)
         if loaded.device.type == "cuda":
             torch.cuda.synchronize()
         if turn:

@@ -44,6 +44,7 @@ def extract(
     context_length: Annotated[int | None, config_option(ExtractConfig, "context_length")] = None,
     name: Annotated[str | None, config_option(ExtractConfig, "name")] = None,
     device: Annotated[str | None, config_option(ExtractConfig, "device")] = None,
+    features_at_once: Annotated[int | None, config_option(ExtractConfig, "features_at_once")] = None,
     checkpoint_seconds: Annotated[float | None, config_option(ExtractConfig, "checkpoint_seconds")] = None,
     engine: Annotated[str | None, config_option(ExtractConfig, "engine")] = None,
     address: Annotated[str | None, config_option(ExtractConfig, "address")] = None,
@@ -61,7 +62,8 @@ def extract(
              "text_column": text_column, "tokens_column": tokens_column, "document_column": document_column,
              "pack": pack, "prepend_bos": prepend_bos, "hook_point": hook_point, "center": center, "tokens": tokens,
              "context_length": context_length, "name": name, "device": device,
-             "checkpoint_seconds": checkpoint_seconds, "engine": engine, "address": address, "workers": workers}
+             "features_at_once": features_at_once, "checkpoint_seconds": checkpoint_seconds, "engine": engine,
+             "address": address, "workers": workers}
     try:
         config = ExtractConfig(**{key: value for key, value in given.items() if value is not None})
     except ValidationError as error:

@@ -11,10 +11,13 @@ from mistudio.extract.statistics import Active, Statistics
 
 
 class Collected:
-    """Everything the pass keeps: for each split the strongest and the sampled examples, statistics, references."""
+    """Everything a pass keeps: for each split the strongest and the sampled examples, statistics, references.
 
-    def __init__(self, config: ExtractConfig, d_sae: int, device: torch.device | str):
-        self.seed = config.seed
+    It is of ``d_sae`` features, of which the first has the number ``first`` in the SAE; inside they count from 0.
+    """
+
+    def __init__(self, config: ExtractConfig, d_sae: int, device: torch.device | str, first: int = 0):
+        self.seed, self.first = config.seed, first
         self.top = [RunningTop(d_sae, k, config.window, device) for k in config.top]
         self.sample = [RunningTop(d_sae, k, config.window, device) for k in config.sample]
         self.statistics = Statistics(d_sae, device)
@@ -37,7 +40,7 @@ class Collected:
         shown = np.where(batch.mask, batch.tokens, -1).astype(np.int32)
         rows = Rows(torch.from_numpy(shown).to(acts.device), acts, peak, context,
                     torch.from_numpy(batch.document.astype(np.int64)).to(acts.device))
-        chance = random_keys(context, d_sae, self.seed).masked_fill_(maximum == -torch.inf, -torch.inf)
+        chance = random_keys(context, d_sae, self.seed, self.first).masked_fill_(maximum == -torch.inf, -torch.inf)
         for split in range(len(SPLITS)):
             mine = torch.from_numpy(np.flatnonzero(batch.split == split)).to(acts.device)
             if len(mine):

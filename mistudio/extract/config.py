@@ -30,6 +30,8 @@ class ExtractConfig(BaseModel):
     device: str = Field("auto", description="auto, cpu or cuda.")
     dtype: str = Field("bfloat16", description="Number format the model runs in: bfloat16, float16 or float32.")
     batch_size: int = Field(16, ge=1, description="Contexts a batch.")
+    features_at_once: int | None = Field(None, ge=1, description="Features collected in one pass over the corpus, "
+                                         "which is repeated for the next ones; as many as fit into memory if unset.")
     window: int = Field(32, ge=8, description="Tokens an example.")
     top: tuple[int, int, int] = Field((20, 8, 10), description="Strongest examples kept: explain, select, test split.")
     sample: tuple[int, int, int] = Field((24, 8, 24), description="Random active examples kept, likewise.")

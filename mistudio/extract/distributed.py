@@ -6,6 +6,7 @@ puts together to the result of one local pass. A worker that dies is started aga
 """
 
 import socket
+from functools import lru_cache
 
 import torch
 
@@ -13,10 +14,26 @@ from mistudio.errors import MistudioError
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
+from mistudio.extract.ranges import FeatureRange
+
+TELL_EVERY = 1.0  # seconds between looks at how far the workers are
 
 
-def collect_with_ray(config: ExtractConfig, d_sae: int, say: Progress) -> Collected:
-    """Run the pass on a Ray cluster.
+class _Tally:
+    """A Ray actor: tokens that each worker has run. One that begins again counts from nothing."""
+
+    def __init__(self):
+        self.tokens: dict[int, int] = {}
+
+    def tell(self, worker: int, tokens: int) -> None:
+        self.tokens[worker] = tokens
+
+    def total(self) -> int:
+        return sum(self.tokens.values())
+
+
+def collect_with_ray(config: ExtractConfig, features: FeatureRange, say: Progress) -> Collected:
+    """Run the pass for a range of features on a Ray cluster.
 
     Args:
         config: complete (hook point and context length set); ``address`` names the cluster (None: this machine),
@@ -33,17 +50,20 @@ def collect_with_ray(config: ExtractConfig, d_sae: int, say: Progress) -> Collec
     count = config.workers or gpus or len(ray.nodes())
     say("Running model and SAE", 0.02, f"on {count} workers")
     needs = {"num_gpus": 1} if gpus else {"num_cpus": 1}
+    tally = ray.remote(num_cpus=0)(_Tally).remote()
     task = ray.remote(max_retries=3, **needs)(_share)
-    waiting = [task.remote(config, worker, count) for worker in range(count)]
-    whole = Collected(config, d_sae, "cpu")
+    waiting = [task.remote(config, features.first, features.last, worker, count, tally) for worker in range(count)]
+    whole = Collected(config, len(features), "cpu", features.first)
     try:
         while waiting:
-            ended, waiting = ray.wait(waiting)
-            part = Collected(config, d_sae, "cpu")
-            part.restore(ray.get(ended[0]))
-            whole.absorb(part)
-            say("Running model and SAE", 0.02 + 0.94 * (count - len(waiting)) / count,
-                f"{count - len(waiting)} of {count} workers are done, {whole.statistics.tokens:,} tokens")
+            ended, waiting = ray.wait(waiting, timeout=TELL_EVERY)
+            for result in ended:
+                part = Collected(config, len(features), "cpu", features.first)
+                part.restore(ray.get(result))
+                whole.absorb(part)
+            tokens = ray.get(tally.total.remote())
+            say("Running model and SAE", 0.02 + 0.94 * min(tokens / config.tokens, 1.0),
+                f"{tokens:,} of {config.tokens:,} tokens; {count - len(waiting)} of {count} workers are done")
     except RayTaskError as error:
         if isinstance(error.cause, MistudioError):
             raise error.cause from error
@@ -51,18 +71,31 @@ def collect_with_ray(config: ExtractConfig, d_sae: int, say: Progress) -> Collec
     except RayError as error:
         raise MistudioError(f"Ray failed: {str(error).splitlines()[0]}",
                             "Check that the cluster runs, then start the extraction again.") from error
+    finally:
+        for share in waiting:
+            ray.cancel(share, force=True)
+        ray.kill(tally)
     return whole
 
 
-def _share(config: ExtractConfig, worker: int, workers: int) -> dict:
-    """In a worker: run its batches; returns what it collected, on the CPU."""
-    loaded, sae, config = load_both(config)
-    collected = Collected(config, sae.d_sae, loaded.device)
+@lru_cache(maxsize=1)
+def _loaded(config: ExtractConfig) -> tuple:
+    """Model, SAE and completed config, kept in a worker for the next range of features; and what is known of TopK's
+    cutoffs."""
+    return *load_both(config), {}
+
+
+def _share(config: ExtractConfig, start: int, stop: int, worker: int, workers: int, tally) -> dict:
+    """In a worker: run its batches; returns what it collected of features ``start`` to ``stop``, on the CPU."""
+    loaded, sae, config, cutoffs = _loaded(config)
+    features = FeatureRange(sae, start, stop, cutoffs)
+    collected = Collected(config, len(features), loaded.device, start)
     first = 0
     with torch.inference_mode():
         for number, batch in enumerate(read_contexts(config, loaded)):
             if number % workers == worker:
-                collect_batch(config, loaded, sae, collected, batch, first)
+                collect_batch(config, loaded, features, collected, batch, first)
+                tally.tell.remote(worker, collected.statistics.tokens)
             first += len(batch.tokens)
     return collected.state()
 

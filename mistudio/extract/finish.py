@@ -4,23 +4,25 @@ import hashlib
 import json
 import zlib
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import torch
-from sqlalchemy import insert
 from sqlmodel import Session
 from transformers import PreTrainedTokenizerBase
 
-from mistudio.extract.running import RunningTop
+from mistudio.extract.collected import Collected
 from mistudio.model.load import LoadedModel
 from mistudio.model.readout import to_unembedding
 from mistudio.sae.sae import SAE
-from mistudio.store.examples import Examples
-from mistudio.store.tables import Feature, FeatureExamples, ReferenceWindow, Vocabulary
+from mistudio.store.examples import Examples, add_references
+from mistudio.store.features import add_features
+from mistudio.store.tables import Vocabulary
 
 RARE_BELOW = 10  # active tokens
 DENSE_ABOVE = 0.1
 LENS_TOKENS = 10
+BLOCK = 512  # features that are put in order, described and written at a time
 SAME_BEFORE, SAME_AFTER = 8, 3  # windows alike on these tokens around the peak count as one
 
 
@@ -35,24 +37,24 @@ def store_vocabulary(work: Session, tokenizer: PreTrainedTokenizerBase) -> tuple
 
 
 @torch.inference_mode()
-def logit_lens(loaded: LoadedModel, sae: SAE, vocabulary: list[str], hook_point: str) -> list[tuple[list, list]]:
+def logit_lens(loaded: LoadedModel, W_dec: torch.Tensor, vocabulary: list[str],
+               hook_point: str) -> list[tuple[list, list]]:
     """For each feature its promoted and suppressed output tokens, ``[[token, weight], ...]``.
 
-    The decoder direction through the final norm's gain and the unembedding, centred over the vocabulary
-    (nostalgebraist 2020, "interpreting GPT: the logit lens"). Empty when the model has no unembedding, or when the
-    hook point is a module whose part in the residual stream is not known.
+    The decoder direction (``W_dec [n, d_in]``) through the final norm's gain and the unembedding, centred over the
+    vocabulary (nostalgebraist 2020, "interpreting GPT: the logit lens"). Empty when the model has no unembedding, or
+    when the hook point is a module whose part in the residual stream is not known.
     """
     head = loaded.model.get_output_embeddings()
+    rows = to_unembedding(loaded, hook_point, W_dec) if head is not None else None
+    if rows is None:
+        return [([], [])] * len(W_dec)
+    logits = (rows.to(head.weight.dtype) @ head.weight.T)[:, :len(vocabulary)].float()
+    logits -= logits.mean(1, keepdim=True)
     result = []
-    for part in sae.W_dec.split(512):
-        rows = to_unembedding(loaded, hook_point, part) if head is not None else None
-        if rows is None:
-            return [([], [])] * sae.d_sae
-        logits = (rows.to(head.weight.dtype) @ head.weight.T)[:, :len(vocabulary)].float()
-        logits -= logits.mean(1, keepdim=True)
-        for values, ids in zip(*(part.tolist() for part in _ends(logits)), strict=True):
-            pairs = [[vocabulary[token], round(value, 3)] for value, token in zip(values, ids, strict=True)]
-            result.append((pairs[:LENS_TOKENS], pairs[LENS_TOKENS:]))
+    for values, ids in zip(*(part.tolist() for part in _ends(logits)), strict=True):
+        pairs = [[vocabulary[token], round(value, 3)] for value, token in zip(values, ids, strict=True)]
+        result.append((pairs[:LENS_TOKENS], pairs[LENS_TOKENS:]))
     return result
 
 
@@ -61,28 +63,36 @@ def _ends(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat([high.values, low.values], 1), torch.cat([high.indices, low.indices], 1)
 
 
-def write_features(work: Session, extraction_id: int, collected, vocabulary: list[str], lens: list) -> None:
-    """Write features, their examples and the reference windows in one transaction."""
+def write_features(work: Session, extraction_id: int, collected: Collected, loaded: LoadedModel, sae: SAE,
+                   hook_point: str, vocabulary: list[str]) -> None:
+    """Write features, their examples and the reference windows in one transaction.
+
+    Args:
+        sae: of the features that were collected, and no others.
+    """
+    for start in range(0, sae.d_sae, BLOCK):
+        block = slice(start, start + BLOCK)
+        lens = logit_lens(loaded, sae.W_dec[block], vocabulary, hook_point)
+        _write_block(work, extraction_id, collected, block, lens, vocabulary)
+    add_references(work, extraction_id, [replace(window, feature=window.feature + collected.first)
+                                         for window in collected.references.windows()])
+
+
+def _write_block(work: Session, extraction_id: int, collected: Collected, block: slice, lens: list,
+                 vocabulary: list[str]) -> None:
     statistics = collected.statistics
-    active, maximum = statistics.active.cpu().numpy(), statistics.maximum.cpu().numpy()
-    mean = (statistics.total.cpu().numpy() / np.maximum(active, 1))
-    examples = collect_examples(collected.top, collected.sample)
+    active, maximum, total = (part[block].cpu().numpy() for part in (
+        statistics.active, statistics.maximum, statistics.total))
+    examples = collect_examples(collected, block)
     rows = [
-        {"extraction_id": extraction_id, "index": index, "density": active[index] / statistics.tokens,
-         "active_tokens": int(active[index]), "max_activation": float(maximum[index]),
-         "mean_activation": float(mean[index]), "state": feature_state(int(active[index]), statistics.tokens),
-         "histogram": histogram, "top_tokens": top_tokens(examples[index], vocabulary),
-         "promoted": lens[index][0], "suppressed": lens[index][1], "starred": False, "note": ""}
-        for index, histogram in enumerate(statistics.histograms())]
-    ids = work.exec(insert(Feature).returning(Feature.id, sort_by_parameter_order=True), params=rows).scalars().all()
-    blobs = [{"feature_id": feature_id, "blob": found.to_blob()}
-             for feature_id, found in zip(ids, examples, strict=True) if len(found)]
-    if blobs:
-        work.exec(insert(FeatureExamples), params=blobs)
-    windows = [{"extraction_id": extraction_id, "number": number, "blob": reference.to_blob()}
-               for number, reference in enumerate(collected.references.windows())]
-    if windows:
-        work.exec(insert(ReferenceWindow), params=windows)
+        {"extraction_id": extraction_id, "index": collected.first + block.start + at,
+         "density": active[at] / statistics.tokens, "active_tokens": int(active[at]),
+         "max_activation": float(maximum[at]), "mean_activation": float(total[at] / max(active[at], 1)),
+         "state": feature_state(int(active[at]), statistics.tokens), "histogram": histogram,
+         "top_tokens": top_tokens(examples[at], vocabulary), "promoted": lens[at][0], "suppressed": lens[at][1],
+         "starred": False, "note": ""}
+        for at, histogram in enumerate(statistics.histograms(block))]
+    add_features(work, rows, [found.to_blob() if len(found) else None for found in examples])
 
 
 def feature_state(active_tokens: int, tokens: int) -> str:
@@ -94,13 +104,14 @@ def feature_state(active_tokens: int, tokens: int) -> str:
     return "dense" if active_tokens / tokens > DENSE_ABOVE else "live"
 
 
-def collect_examples(top: list[RunningTop], sample: list[RunningTop]) -> list[Examples]:
-    """One ``Examples`` a feature from the running top-k of every split, near-identical windows dropped."""
+def collect_examples(collected: Collected, block: slice) -> list[Examples]:
+    """One ``Examples`` a feature of the block, from the running top-k of every split; near-identical windows
+    dropped."""
     parts = []
-    for split, pair in enumerate(zip(top, sample, strict=True)):
+    for split, pair in enumerate(zip(collected.top, collected.sample, strict=True)):
         for source, running in enumerate(pair):
-            parts.append((split, source, {name: value.cpu().numpy() for name, value in running.ordered().items()}))
-    return [_examples_of(feature, parts) for feature in range(len(top[0].keys))]
+            parts.append((split, source, {name: part.cpu().numpy() for name, part in running.ordered(block).items()}))
+    return [_examples_of(feature, parts) for feature in range(len(parts[0][2]["filled"]))]
 
 
 def _examples_of(feature: int, parts: list) -> Examples:

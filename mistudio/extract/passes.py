@@ -10,6 +10,7 @@ from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import Contexts, contexts
 from mistudio.extract.corpus.source import corpus_documents
+from mistudio.extract.ranges import FeatureRange
 from mistudio.model.families import resolve
 from mistudio.model.hook import activations_at, width_at
 from mistudio.model.load import LoadedModel, load_model
@@ -31,8 +32,8 @@ def load_both(config: ExtractConfig) -> tuple[LoadedModel, SAE, ExtractConfig]:
     return loaded, sae, _completed(config, loaded, sae)
 
 
-def collect_batch(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, batch: Contexts,
-                  first: int) -> None:
+def collect_batch(config: ExtractConfig, loaded: LoadedModel, features: FeatureRange, collected: Collected,
+                  batch: Contexts, first: int) -> None:
     """Run a batch and take it in; in halves where the GPU's memory does not hold it.
 
     Args:
@@ -43,7 +44,8 @@ def collect_batch(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collecte
     """
     half = len(batch.tokens) // 2
     try:
-        acts = encode_batch(config.hook_point, loaded, sae, batch, center=config.center)
+        resid = read_activations(config.hook_point, loaded, batch, center=config.center)
+        acts = features.encode(resid, first).mul_(is_counted(batch, resid))
     except torch.OutOfMemoryError as error:
         if not half:
             raise ModelError("The GPU's memory does not hold even one context.",
@@ -56,23 +58,26 @@ def collect_batch(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collecte
     log.warning("the GPU's memory is full: going on with %s contexts at a time", half)
     for part in (slice(0, half), slice(half, None)):
         rows = Contexts(*(piece[part] for piece in batch))
-        collect_batch(config, loaded, sae, collected, rows, first + (part.start or 0))
+        collect_batch(config, loaded, features, collected, rows, first + (part.start or 0))
 
 
-def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts, *,
-                 center: bool = False) -> torch.Tensor:
-    """Feature activations ``[batch, pos, d_sae]`` float32; zero on padding and on BOS and EOS.
+def read_activations(hook_point: str, loaded: LoadedModel, batch: Contexts, *, center: bool = False) -> torch.Tensor:
+    """The model's activations ``[batch, pos, d_in]`` at the hook point.
 
     Raises:
-        ModelError: the activations are not finite.
+        ModelError: they are not finite.
     """
-    mask = torch.from_numpy(batch.mask)
-    attend = torch.from_numpy(batch.attend)
-    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend, center=center)
+    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), torch.from_numpy(batch.attend),
+                           center=center)
     if not resid.isfinite().all():
         raise ModelError(f"The model's activations at {hook_point} are not finite (NaN or infinity).",
                          "Use --dtype bfloat16 or float32, and check that the model's weights are whole.")
-    return sae.encode(resid) * mask.to(resid.device)[:, :, None]
+    return resid
+
+
+def is_counted(batch: Contexts, like: torch.Tensor) -> torch.Tensor:
+    """``[batch, pos, 1]`` bool on the device of ``like``: false on padding and on BOS and EOS."""
+    return torch.from_numpy(batch.mask).to(like.device)[:, :, None]
 
 
 def read_contexts(config: ExtractConfig, loaded: LoadedModel) -> Iterator[Contexts]:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,11 +14,13 @@ from mistudio.extract.checkpoint import Checkpoint
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.distributed import collect_with_ray
-from mistudio.extract.finish import logit_lens, store_vocabulary, write_features
+from mistudio.extract.finish import store_vocabulary, write_features
 from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
+from mistudio.extract.ranges import FeatureRange, features_at_once
 from mistudio.model.load import LoadedModel
 from mistudio.sae.sae import SAE
 from mistudio.store import Extraction, session
+from mistudio.store.extractions import stored_features
 from mistudio.store.tables import now
 
 log = logging.getLogger(__name__)
@@ -45,21 +48,27 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
 
 def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE, checkpoint: Checkpoint,
              say: Progress) -> int:
-    collected = Collected(config, sae.d_sae, loaded.device)
-    checkpoint.load(collected)
+    checkpoint.load()
     extraction_id = _begin(engine, config, loaded, sae, checkpoint.at.extraction_id)
-    checkpoint.at.extraction_id = extraction_id
-    started = time.monotonic()
+    started, collected = time.monotonic(), None
     try:
-        if config.engine == "ray":
-            collected = collect_with_ray(config, sae.d_sae, say)
-        else:
-            _run(config, loaded, sae, collected, checkpoint, say)
-        say("Reading output tokens and storing", 0.97, "")
-        _store(engine, extraction_id, loaded, sae, config.hook_point, collected, started)
+        for features in _ranges(engine, extraction_id, config, sae, loaded, checkpoint):
+            collected = None  # before the next range takes its memory
+            collected = Collected(config, len(features), loaded.device, features.first)
+            checkpoint.begin(extraction_id, features.first, features.last, collected)
+            say_here = _share_of(say, features)
+            if config.engine == "ray":
+                collected = collect_with_ray(config, features, say_here)
+            else:
+                _run(config, loaded, features, collected, checkpoint, say_here)
+            checkpoint.completed()
+            say_here("Reading output tokens and storing", 0.97, "")
+            _store(engine, extraction_id, loaded, features, config.hook_point, collected, started)
+            checkpoint.stored()
         checkpoint.remove()
     except DBAPIError as error:
-        checkpoint.save(collected)
+        if collected is not None:
+            checkpoint.save(collected)
         failed = StoreError(f"The extraction could not be stored: {error.orig}",
                             "Free space or mend the database, then start the same extraction again: it goes on from "
                             "what it has.")
@@ -72,21 +81,48 @@ def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SA
     return extraction_id
 
 
-def _store(engine: Engine, extraction_id: int, loaded: LoadedModel, sae: SAE, hook_point: str,
+def _ranges(engine: Engine, extraction_id: int, config: ExtractConfig, sae: SAE, loaded: LoadedModel,
+            checkpoint: Checkpoint) -> Iterator[FeatureRange]:
+    """The ranges of features that are not stored yet. One that was begun before keeps its bounds."""
+    with session(engine) as work:
+        first = stored_features(work, extraction_id)
+    size = features_at_once(config, sae, loaded.device)
+    begun = checkpoint.at.last if checkpoint.at.first == first else 0
+    features = FeatureRange(sae, first, begun or first + size)
+    yield features
+    while features.last < sae.d_sae:
+        features = features.next(size)
+        yield features
+
+
+def _share_of(say: Progress, features: FeatureRange) -> Progress:
+    """Progress of one range as progress of the whole extraction."""
+    d_sae = features.whole.d_sae
+    if len(features) == d_sae:
+        return say
+    where = f"features {features.first:,} to {features.last - 1:,} of {d_sae:,}"
+
+    def said(step: str, share: float, detail: str) -> None:
+        say(step, (features.first + share * len(features)) / d_sae, f"{where}: {detail}" if detail else where)
+
+    return said
+
+
+def _store(engine: Engine, extraction_id: int, loaded: LoadedModel, features: FeatureRange, hook_point: str,
            collected: Collected, started: float) -> None:
     with session(engine) as work:
         row = work.get_one(Extraction, extraction_id)
         row.tokens, row.contexts = collected.statistics.tokens, collected.contexts
         row.vocabulary_hash, vocabulary = store_vocabulary(work, loaded.tokenizer)
-        lens = logit_lens(loaded, sae, vocabulary, hook_point)
-        write_features(work, extraction_id, collected, vocabulary, lens)
-        row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
+        write_features(work, extraction_id, collected, loaded, features.sae, hook_point, vocabulary)
+        if features.last == features.whole.d_sae:
+            row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
         work.add(row)
 
 
 @torch.inference_mode()
-def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collected, checkpoint: Checkpoint,
-         say: Progress) -> None:
+def _run(config: ExtractConfig, loaded: LoadedModel, features: FeatureRange, collected: Collected,
+         checkpoint: Checkpoint, say: Progress) -> None:
     started, before, first = time.monotonic(), collected.statistics.tokens, 0
     for whole in read_contexts(config, loaded):
         batch = checkpoint.remaining(whole, first)
@@ -94,7 +130,7 @@ def _run(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collected: Collec
         if batch is None:
             say("Finding the place where it stopped", 0.02, f"{first:,} contexts read again")
             continue
-        collect_batch(config, loaded, sae, collected, batch, first - len(batch.tokens))
+        collect_batch(config, loaded, features, collected, batch, first - len(batch.tokens))
         checkpoint.passed(batch, collected)
         done = collected.statistics.tokens
         rate = (done - before) / (time.monotonic() - started)

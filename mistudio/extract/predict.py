@@ -10,6 +10,7 @@ import torch
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
+from mistudio.extract.ranges import FeatureRange, features_at_once, kept_bytes
 
 BATCHES = 4
 # Of the examples' bytes, what their compressed blobs take in the database (measured on the demo: 31.6 of 83 MB).
@@ -20,24 +21,20 @@ COMPRESSED = 0.4
 class Prediction:
     """Bytes and seconds.
 
-    ``memory`` is the most the process will hold: what it holds after a few batches, and once more the kept windows,
-    which are put in order at the end. It does not grow with the corpus. ``kept`` is
-    ``d_sae * places * (6 * window + 36)`` with the sum of all top and sample places. ``disk`` is the database's growth,
-    ``checkpoint`` the file kept while it runs.
+    ``memory`` is the most the process will hold, as it was after a few batches: everything is taken at the start, and
+    nothing grows with the corpus. Of it ``kept`` are the windows of the features that one pass collects, ``d_pass *
+    places * (6 * window + 36)`` with the sum of all top and sample places. ``disk`` is the database's growth,
+    ``checkpoint`` the file kept while it runs. ``passes`` over the corpus are made, more than one where the windows of
+    all features do not fit into memory.
     """
 
     memory: int
     kept: int
     disk: int
     checkpoint: int
+    passes: int
     seconds: float
     tokens_per_second: float
-
-
-def kept_bytes(config: ExtractConfig, d_sae: int) -> int:
-    """Bytes of the windows kept for all features: tokens int32, activations float16, and 36 bytes about each."""
-    places = sum(config.top) + sum(config.sample)
-    return d_sae * places * (6 * config.window + 36)
 
 
 def predict(config: ExtractConfig, say: Progress) -> Prediction:
@@ -48,18 +45,20 @@ def predict(config: ExtractConfig, say: Progress) -> Prediction:
     """
     say("Loading model and SAE", 0.0, "")
     loaded, sae, config = load_both(config)
-    collected = Collected(config, sae.d_sae, loaded.device)
+    features = FeatureRange(sae, 0, features_at_once(config, sae, loaded.device))
+    collected = Collected(config, len(features), loaded.device)
     first, started = 0, 0.0
     with torch.inference_mode():
         for number, batch in enumerate(islice(read_contexts(config, loaded), BATCHES)):
             # The first batch fills every place and warms up; it is no measure of the others.
             if number == 1 or not started:
                 started, tokens = time.monotonic(), collected.statistics.tokens
-            collect_batch(config, loaded, sae, collected, batch, first)
+            collect_batch(config, loaded, features, collected, batch, first)
             first += len(batch.tokens)
             say("Trying some batches", (number + 1) / BATCHES, "")
-    rate = (collected.statistics.tokens - tokens) / (time.monotonic() - started)
-    kept = kept_bytes(config, sae.d_sae)
+    passes = -(-sae.d_sae // len(features))
+    rate = (collected.statistics.tokens - tokens) / (time.monotonic() - started) / passes
+    kept = kept_bytes(config, len(features))
     return Prediction(
-        memory=psutil.Process().memory_info().rss + kept, kept=kept, disk=int(COMPRESSED * kept), checkpoint=kept,
-        seconds=config.tokens / rate, tokens_per_second=rate)
+        memory=psutil.Process().memory_info().rss, kept=kept, disk=int(COMPRESSED * kept_bytes(config, sae.d_sae)),
+        checkpoint=kept, passes=passes, seconds=config.tokens / rate, tokens_per_second=rate)

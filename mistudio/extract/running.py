@@ -40,7 +40,8 @@ class RunningTop:
         self.keys = torch.full((d_sae, k), -torch.inf, device=device)
         self.slot = torch.arange(k, device=device).repeat(d_sae, 1)
         self.tokens = torch.full((d_sae, k, window), -1, dtype=torch.int32, device=device)
-        self.acts = torch.zeros((d_sae, k, window), dtype=torch.float16, device=device)
+        # full, not zeros: its memory is then taken at once, and not bit by bit as features find their examples.
+        self.acts = torch.full((d_sae, k, window), 0.0, dtype=torch.float16, device=device)
         self.peak = torch.zeros((d_sae, k), dtype=torch.int64, device=device)
         self.context = torch.full((d_sae, k), -1, dtype=torch.int64, device=device)
         self.document = torch.zeros((d_sae, k), dtype=torch.int64, device=device)
@@ -109,20 +110,23 @@ class RunningTop:
         for name, value in state.items():
             setattr(self, name, value.to(self.keys.device))
 
-    def ordered(self) -> dict[str, Tensor]:
-        """Everything in order of key: tokens, acts, peak, context, document, and ``filled`` ``[d_sae, k]`` bool."""
-        wide = self.slot[:, :, None].expand(-1, -1, self.window)
-        return {"tokens": self.tokens.gather(1, wide), "acts": self.acts.gather(1, wide),
-                "peak": self.peak.gather(1, self.slot), "context": self.context.gather(1, self.slot),
-                "document": self.document.gather(1, self.slot), "filled": self.keys > -torch.inf}
+    def ordered(self, features: slice = slice(None)) -> dict[str, Tensor]:
+        """Everything of these features in order of key: tokens, acts, peak, context, document, and ``filled``
+        ``[n, k]`` bool."""
+        slot = self.slot[features]
+        wide = slot[:, :, None].expand(-1, -1, self.window)
+        found = {name: getattr(self, name)[features].gather(1, wide) for name in ("tokens", "acts")}
+        found |= {name: getattr(self, name)[features].gather(1, slot) for name in ("peak", "context", "document")}
+        return found | {"filled": self.keys[features] > -torch.inf}
 
 
-def random_keys(context: Tensor, d_sae: int, seed: int) -> Tensor:
+def random_keys(context: Tensor, d_sae: int, seed: int, first: int = 0) -> Tensor:
     """``[batch, d_sae]`` float32 in [0, 1): a hash of (context, feature, seed), so any batching draws the same sample.
 
-    The mixing steps are those of splitmix64 (Steele, Lea and Flood 2014), in wrapping int64 arithmetic.
+    Features count from ``first``. The mixing steps are those of splitmix64 (Steele, Lea and Flood 2014), in wrapping
+    int64 arithmetic.
     """
-    feature = torch.arange(d_sae, device=context.device)
+    feature = torch.arange(first, first + d_sae, device=context.device)
     offset = (seed * 0x2545F4914F6CDD1D + 2**63) % 2**64 - 2**63
     mixed = context[:, None] * 0x5851F42D4C957F2D + feature * 0x14057B7EF767814F + offset
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):

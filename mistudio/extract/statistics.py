@@ -73,11 +73,11 @@ class Statistics:
         for name in ("active", "total", "maximum", "histogram"):
             setattr(self, name, state[name].to(self.active.device))
 
-    def histograms(self) -> list[list[list[float]]]:
-        """For each feature ``[[lower, upper, count], ...]``, from its first to its last filled bin."""
+    def histograms(self, features: slice = slice(None)) -> list[list[list[float]]]:
+        """For each of these features ``[[lower, upper, count], ...]``, from its first to its last filled bin."""
         edges = [0.0, *(2.0 ** (LOWEST + i / 2) for i in range(BINS - 1)), float("inf")]
         result = []
-        for counts in self.histogram.view(-1, BINS).cpu().numpy():
+        for counts in self.histogram.view(-1, BINS)[features].cpu().numpy():
             filled = np.flatnonzero(counts)
             span = range(filled[0], filled[-1] + 1) if len(filled) else ()
             result.append([[edges[i], min(edges[i + 1], 2 * edges[i] or edges[1]), int(counts[i])] for i in span])

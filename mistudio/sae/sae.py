@@ -53,26 +53,54 @@ class SAE:
                  if isinstance(value, Tensor)}
         return SAE(**{**vars(self), **moved})
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Activations ``[..., d_sae]``, never negative, of inputs ``[..., d_in]``; in the SAE's dtype."""
+    def slice(self, first: int, last: int) -> "SAE":
+        """The SAE of features ``first`` to ``last`` (left out) alone. Of a TopK SAE it needs ``encode``'s cutoff."""
+        mine = {"W_enc": self.W_enc[:, first:last], "W_dec": self.W_dec[first:last]}
+        for name in ("b_enc", "threshold", "r_mag", "b_mag"):
+            value = getattr(self, name)
+            mine[name] = None if value is None else value[first:last]
+        return SAE(**{**vars(self), **mine})
+
+    def encode(self, x: Tensor, cutoff: Tensor | None = None) -> Tensor:
+        """Activations ``[..., d_sae]``, never negative, of inputs ``[..., d_in]``; in the SAE's dtype.
+
+        Args:
+            cutoff: for a slice of a TopK SAE, the whole one's ``cutoff(x)`` ``[..., 1]``.
+        """
+        pre = self._pre(x)
+        if self.architecture == "gated":
+            return (self.r_mag.exp() * pre + self.b_mag).relu_() * (pre + self.b_enc > 0)
+        if self.architecture == "jumprelu":
+            return torch.where(pre > self.threshold, pre, 0).relu_()
+        if self.architecture == "topk" and cutoff is not None:
+            return torch.where(pre > cutoff, pre, 0).relu_()
+        if self.architecture == "topk":
+            value, index = torch.topk(pre, self.k, dim=-1, sorted=False)
+            return torch.zeros_like(pre).scatter_(-1, index, value.relu_())
+        return pre.relu_()
+
+    def cutoff(self, x: Tensor, block: int) -> Tensor:
+        """What parts a TopK SAE's k largest pre-activations of a token from the others, ``[..., 1]``.
+
+        It lies halfway between the last of them and the next one, so that a slice whose numbers differ by rounding
+        takes the same features. ``block`` features are worked on at a time.
+        """
+        best = None
+        for first in range(0, self.d_sae, block):
+            pre = self.slice(first, first + block)._pre(x)
+            best = pre if best is None else torch.cat([best, pre], dim=-1)
+            best = torch.topk(best, min(self.k + 1, best.shape[-1]), dim=-1).values
+        last, following = best[..., self.k - 1:self.k], best[..., self.k:]
+        return (last + following) / 2 if following.shape[-1] else torch.full_like(last, -torch.inf)
+
+    def _pre(self, x: Tensor) -> Tensor:
+        """Pre-activations ``[..., d_sae]``; those of a gated SAE are without its gate's bias."""
         x = x.to(self.W_enc.dtype)
         if self.normalize != "none":
             shift, scale = self._normalization(x)
             x = (x - shift) / scale
-        flat = x.reshape(-1, self.d_in)
-        if self.architecture == "gated":
-            raw = torch.addmm(self._shift(), flat, self.W_enc)
-            acts = (self.r_mag.exp() * raw + self.b_mag).relu_() * (raw + self.b_enc > 0)
-            return acts.reshape(*x.shape[:-1], self.d_sae)
-        pre = torch.addmm(self.b_enc + self._shift(), flat, self.W_enc)
-        if self.architecture == "jumprelu":
-            acts = torch.where(pre > self.threshold, pre, 0).relu_()
-        elif self.architecture == "topk":
-            value, index = torch.topk(pre, self.k, dim=-1, sorted=False)
-            acts = torch.zeros_like(pre).scatter_(-1, index, value.relu_())
-        else:
-            acts = pre.relu_()
-        return acts.reshape(*x.shape[:-1], self.d_sae)
+        bias = self._shift() if self.architecture == "gated" else self.b_enc + self._shift()
+        return torch.addmm(bias, x.reshape(-1, self.d_in), self.W_enc).reshape(*x.shape[:-1], self.d_sae)
 
     def _shift(self) -> Tensor:
         """What subtracting b_dec from the input does to the pre-activations, so that the input is read once."""

@@ -106,6 +106,12 @@ class Reference:
             position=np.frombuffer(body, dtype="<u2", count=count, offset=at + 4 * count),
             activation=np.frombuffer(body, dtype="<f2", count=count, offset=at + 6 * count))
 
+    def plus(self, other: "Reference") -> "Reference":
+        """The same window with what other features, all above these, have in it."""
+        return Reference(self.tokens, self.split, self.document,
+                         *(np.concatenate([getattr(self, name), getattr(other, name)])
+                           for name in ("feature", "position", "activation")))
+
     def active(self, index: int) -> bool:
         """Whether the feature is active anywhere in this window."""
         at = np.searchsorted(self.feature, index)
@@ -123,6 +129,21 @@ def load_references(work: Session, extraction_id: int) -> list[Reference]:
     rows = work.exec(select(ReferenceWindow.blob).where(ReferenceWindow.extraction_id == extraction_id)
                      .order_by(ReferenceWindow.number))
     return [Reference.from_blob(blob) for blob in rows]
+
+
+def add_references(work: Session, extraction_id: int, windows: list[Reference]) -> None:
+    """Store reference windows; to windows that are there already, add what further features have in them.
+
+    Args:
+        windows: the same ones in the same order at every call, with features that all lie above those stored.
+    """
+    query = (select(ReferenceWindow).where(ReferenceWindow.extraction_id == extraction_id)
+             .order_by(ReferenceWindow.number))
+    stored = {row.number: row for row in work.exec(query)}
+    for number, window in enumerate(windows):
+        row = stored.get(number) or ReferenceWindow(extraction_id=extraction_id, number=number, blob=b"")
+        row.blob = (Reference.from_blob(row.blob).plus(window) if row.blob else window).to_blob()
+        work.add(row)
 
 
 def load_vocabulary(work: Session, hashed: str) -> list[str]:

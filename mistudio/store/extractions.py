@@ -32,6 +32,11 @@ def get_extraction(work: Session, extraction_id: int | None = None) -> Extractio
     return found
 
 
+def stored_features(work: Session, extraction_id: int) -> int:
+    """How many features of an extraction are stored: all, or those of the ranges it has finished."""
+    return work.exec(select(func.count()).select_from(Feature).where(Feature.extraction_id == extraction_id)).one()
+
+
 @dataclass(frozen=True)
 class Coverage:
     """How much of an extraction is named. ``states`` counts features by state; ``labeled`` includes approved ones, and

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import func, or_
+from sqlalchemy import func, insert, or_
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
-from mistudio.store.tables import Feature, Label
+from mistudio.store.tables import Feature, FeatureExamples, Label
 
 Sort = Literal["index", "density", "max_activation", "label", "confidence"]
 
@@ -70,6 +70,14 @@ def _matching(query, extraction_id: int, wanted: FeatureFilter):
     if wanted.indices:
         query = query.where(col(Feature.index).in_(wanted.indices))
     return query
+
+
+def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> None:
+    """Store features (a dict of columns each), and beside each the blob of its examples; None where it has none."""
+    ids = work.exec(insert(Feature).returning(Feature.id, sort_by_parameter_order=True), params=rows).scalars().all()
+    examples = [{"feature_id": feature_id, "blob": blob} for feature_id, blob in zip(ids, blobs, strict=True) if blob]
+    if examples:
+        work.exec(insert(FeatureExamples), params=examples)
 
 
 def count_features(work: Session, extraction_id: int, wanted: FeatureFilter = FeatureFilter()) -> int:

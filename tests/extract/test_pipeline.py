@@ -11,7 +11,7 @@ from sqlmodel import select
 from mistudio.errors import CorpusError, ModelError, SAEError
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import SPLITS, contexts, document_hash, split_of, text_documents
-from mistudio.extract.passes import encode_batch
+from mistudio.extract.passes import is_counted, read_activations
 from mistudio.extract.pipeline import extract
 from mistudio.model.hook import activations_at
 from mistudio.model.load import load_model
@@ -46,7 +46,8 @@ def everything(config):
     acts, tokens, splits, documents, counted = [], [], [], [], 0
     for batch in contexts(text_documents(Path(config.corpus)), loaded.tokenizer, length=24, max_tokens=5_000,
                           batch_size=7):
-        acts.append(encode_batch("layers.1", loaded, sae, batch))
+        resid = read_activations("layers.1", loaded, batch)
+        acts.append(sae.encode(resid) * is_counted(batch, resid))
         tokens.append(batch.tokens)
         splits.append(batch.split)
         documents.append(batch.document)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mistudio.extract.collected import Collected
-from mistudio.extract.predict import kept_bytes, predict
+from mistudio.extract.predict import predict
+from mistudio.extract.ranges import kept_bytes
 from mistudio.settings import settings
 from tests.cli.test_shell import as_json, shell
 from tests.extract.outcome import tiny_config
@@ -30,6 +31,14 @@ def test_more_tokens_take_more_time_and_no_more_memory(config):
     assert guess.seconds == pytest.approx(10**9 / guess.tokens_per_second)
     assert guess.tokens_per_second > 0
     assert guess.memory > guess.kept == guess.checkpoint > guess.disk > 0
+    assert guess.passes == 1
+
+
+def test_features_that_do_not_fit_at_once_take_several_passes(config):
+    whole = predict(config, lambda *_step: None)
+    parts = predict(config.model_copy(update={"features_at_once": 10}), lambda *_step: None)
+    assert parts.passes == -(-D_SAE // 10)
+    assert parts.kept * D_SAE == whole.kept * 10 and parts.disk == whole.disk
 
 
 def test_the_shell_says_it_and_stores_nothing(config, database_url):
