@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from mistudio.cli.options import AsJson, Database, config_option, opened
+from mistudio.cli.options import AsJson, Database, opened, takes
 from mistudio.cli.output import Steps, print_json
 from mistudio.demo.setup import LABELS, TOKENS, run_demo
 from mistudio.errors import MistudioError
@@ -28,27 +28,10 @@ def demo(
     _print_extraction(*opened(db, extraction_id), as_json)
 
 
+@takes(ExtractConfig)
 def extract(
-    model: Annotated[str, config_option(ExtractConfig, "model")],
-    sae: Annotated[str, config_option(ExtractConfig, "sae")],
-    corpus: Annotated[str | None, config_option(ExtractConfig, "corpus")] = None,
-    corpus_split: Annotated[str | None, config_option(ExtractConfig, "corpus_split")] = None,
-    text_column: Annotated[str | None, config_option(ExtractConfig, "text_column")] = None,
-    tokens_column: Annotated[str | None, config_option(ExtractConfig, "tokens_column")] = None,
-    document_column: Annotated[str | None, config_option(ExtractConfig, "document_column")] = None,
-    pack: Annotated[bool | None, config_option(ExtractConfig, "pack", "--pack")] = None,
-    prepend_bos: Annotated[bool | None, config_option(ExtractConfig, "prepend_bos")] = None,
-    hook_point: Annotated[str | None, config_option(ExtractConfig, "hook_point")] = None,
-    center: Annotated[bool | None, config_option(ExtractConfig, "center")] = None,
-    tokens: Annotated[int | None, config_option(ExtractConfig, "tokens")] = None,
-    context_length: Annotated[int | None, config_option(ExtractConfig, "context_length")] = None,
-    name: Annotated[str | None, config_option(ExtractConfig, "name")] = None,
-    device: Annotated[str | None, config_option(ExtractConfig, "device")] = None,
-    features_at_once: Annotated[int | None, config_option(ExtractConfig, "features_at_once")] = None,
-    checkpoint_seconds: Annotated[float | None, config_option(ExtractConfig, "checkpoint_seconds")] = None,
-    engine: Annotated[str | None, config_option(ExtractConfig, "engine")] = None,
-    address: Annotated[str | None, config_option(ExtractConfig, "address")] = None,
-    workers: Annotated[int | None, config_option(ExtractConfig, "workers")] = None,
+    given: dict,
+    *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run a few batches, say what the whole would take in "
                                           "memory, disk and time, and store nothing.")] = False,
     db: Database = None,
@@ -58,14 +41,8 @@ def extract(
 
     The same command again goes on where a killed one stopped.
     """
-    given = {"model": model, "sae": sae, "corpus": corpus, "corpus_split": corpus_split,
-             "text_column": text_column, "tokens_column": tokens_column, "document_column": document_column,
-             "pack": pack, "prepend_bos": prepend_bos, "hook_point": hook_point, "center": center, "tokens": tokens,
-             "context_length": context_length, "name": name, "device": device,
-             "features_at_once": features_at_once, "checkpoint_seconds": checkpoint_seconds, "engine": engine,
-             "address": address, "workers": workers}
     try:
-        config = ExtractConfig(**{key: value for key, value in given.items() if value is not None})
+        config = ExtractConfig(**given)
     except ValidationError as error:
         first = error.errors()[0]
         raise MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}.") from error
@@ -88,7 +65,8 @@ def _print_prediction(config: ExtractConfig, as_json: bool) -> None:
     if as_json:
         print_json(asdict(guess))
         return
-    print(f"About {guess.seconds / 60:,.1f} minutes at {guess.tokens_per_second:,.0f} tokens/s, "
+    passes = "one pass" if guess.passes == 1 else f"{guess.passes} passes"
+    print(f"About {guess.seconds / 60:,.1f} minutes at {guess.tokens_per_second:,.0f} tokens/s in {passes}, "
           f"{guess.memory / 1e9:,.1f} GB of memory, {guess.disk / 1e6:,.0f} MB in the database and, while it runs, "
           f"{guess.checkpoint / 1e6:,.0f} MB for the checkpoint. Nothing was stored.")
 

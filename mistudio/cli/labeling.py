@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from mistudio.cli.options import AsJson, Database, ExtractionId, config_option, opened, selection
+from mistudio.cli.options import AsJson, Database, ExtractionId, opened, selection, takes
 from mistudio.cli.output import Steps, money, plain, print_json
 from mistudio.cli.reading import run_record
 from mistudio.errors import MistudioError
@@ -19,22 +19,14 @@ from mistudio.store import runs as run_store
 CANCELLED = 130
 
 
+@takes(LabelConfig)
 def label(
+    given: dict,
+    *,
     db: Database = None,
     extraction: ExtractionId = None,
     as_json: AsJson = False,
     features: Annotated[str, typer.Option(help="0-99,205, unlabeled or all.")] = "unlabeled",
-    provider: Annotated[str | None, config_option(LabelConfig, "provider")] = None,
-    model: Annotated[str | None, config_option(LabelConfig, "model")] = None,
-    base_url: Annotated[str | None, config_option(LabelConfig, "base_url")] = None,
-    examples: Annotated[int | None, config_option(LabelConfig, "examples")] = None,
-    strategy: Annotated[str | None, config_option(LabelConfig, "strategy")] = None,
-    negatives: Annotated[int | None, config_option(LabelConfig, "negatives")] = None,
-    concurrency: Annotated[int | None, config_option(LabelConfig, "concurrency")] = None,
-    temperature: Annotated[float | None, config_option(LabelConfig, "temperature")] = None,
-    seed: Annotated[int | None, config_option(LabelConfig, "seed")] = None,
-    timeout: Annotated[float | None, config_option(LabelConfig, "timeout")] = None,
-    replace_human: Annotated[bool | None, config_option(LabelConfig, "replace_human", "--replace-human")] = None,
     resume: Annotated[int | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
     retry_failed: Annotated[int | None, typer.Option(
         metavar="RUN", help="Go on with a run, and ask again for the features that failed.")] = None,
@@ -43,10 +35,6 @@ def label(
     from mistudio.label import run as run_jobs
     from mistudio.label.providers import make_provider
 
-    given = {name: value for name, value in (
-        ("provider", provider), ("model", model), ("base_url", base_url), ("examples", examples),
-        ("strategy", strategy), ("negatives", negatives), ("concurrency", concurrency), ("temperature", temperature),
-        ("seed", seed), ("timeout", timeout), ("replace_human", replace_human)) if value is not None}
     again = resume if resume is not None else retry_failed
     if again is not None:
         if given or (resume is not None and retry_failed is not None):

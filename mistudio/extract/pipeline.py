@@ -9,7 +9,7 @@ import torch
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from mistudio.errors import Cancelled, MistudioError, StoreError
+from mistudio.errors import Cancelled, MistudioError, ModelError, StoreError
 from mistudio.extract.checkpoint import Checkpoint
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
@@ -72,6 +72,11 @@ def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SA
         failed = StoreError(f"The extraction could not be stored: {error.orig}",
                             "Free space or mend the database, then start the same extraction again: it goes on from "
                             "what it has.")
+        _give_up(engine, extraction_id, failed)
+        raise failed from error
+    except torch.OutOfMemoryError as error:
+        failed = ModelError("The GPU's memory is full.", "Start it again with fewer contexts (--batch-size) or fewer "
+                            "features (--features-at-once) at a time: it goes on from its last checkpoint.")
         _give_up(engine, extraction_id, failed)
         raise failed from error
     except BaseException as error:

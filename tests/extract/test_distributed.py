@@ -47,10 +47,11 @@ def test_two_workers_give_the_local_result(engine, config, ray, tmp_path):
     extract(engine, config.model_copy(update={"engine": "ray", "workers": 2}), lambda *step: told.append(step))
     assert outcome(engine) == local_outcome(tmp_path, config)
     assert any("2 of 2 workers are done" in detail for _step, _share, detail in told)
+    assert any(detail.startswith("4,") and "of 4,000 tokens" in detail for _step, _share, detail in told)
 
 
-def test_a_killed_worker_is_replaced(engine, config, ray, tmp_path):
-    killed = []
+def test_a_killed_worker_is_replaced_in_the_middle_of_ranges(engine, config, ray, tmp_path):
+    killed, config = [], config.model_copy(update={"features_at_once": 30})
 
     def kill_one():
         while not killed and running.is_alive():
@@ -58,6 +59,7 @@ def test_a_killed_worker_is_replaced(engine, config, ray, tmp_path):
                 process.send_signal(signal.SIGKILL)
                 killed.append(process.pid)
                 return
+            running.join(0.1)
 
     running = threading.Thread(
         target=extract, args=(engine, config.model_copy(update={"engine": "ray", "workers": 2})))

@@ -91,15 +91,6 @@ def test_ranges_store_what_one_pass_stores(engine, config, tmp_path, name):
     assert shares == sorted(shares) and shares[-1] == 1.0
 
 
-def test_ray_works_through_ranges_too(engine, config, tmp_path):
-    ray = pytest.importorskip("ray", reason="Ray is not installed (pip install -r requirements-ray.txt)")
-    try:
-        extract(engine, config.model_copy(update={"features_at_once": 30, "engine": "ray", "workers": 2}))
-    finally:
-        ray.shutdown()
-    assert_same(engine, tmp_path, config)
-
-
 class Stop(Exception):
     """What a test raises in the middle of a pass."""
 
