@@ -1,6 +1,6 @@
 """The one SAE class. Readers of file formats bring their tensors into its canonical form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ class SAE:
     ``pre + b_gate > 0``, as strong as ``ReLU(exp(r_mag) * pre + b_mag)``, with ``b_gate`` kept in b_enc).
     ``subtract_b_dec`` says whether b_dec is taken from the input. ``normalize`` says what is done to a token's input
     first: ``none``, ``layer_norm`` (no mean, unit variance) or ``constant_norm_rescale`` (norm sqrt(d_in)).
-    ``hook_point``, ``context_length``, ``prepend_bos`` and ``center`` are what the files say of how it was trained.
+    ``hook_point``, ``context_length``, ``prepend_bos``, ``center`` and ``fold_value_biases`` are what the files say of
+    how it was trained. ``offset`` ``[d_sae]`` is made from the others, once: see ``__post_init__``.
     """
 
     architecture: str
@@ -38,6 +39,16 @@ class SAE:
     context_length: int | None = None
     prepend_bos: bool = True
     center: bool = False
+    fold_value_biases: bool = False
+    offset: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self):
+        """``offset`` is what ``x @ W_enc`` lacks: b_enc, less ``b_dec @ W_enc`` where b_dec is taken from the input.
+
+        Without b_enc for a gated SAE, where its two paths share the product and add biases of their own.
+        """
+        shift = self.b_dec @ self.W_enc if self.subtract_b_dec else torch.zeros_like(self.b_enc)
+        self.offset = -shift if self.architecture == "gated" else self.b_enc - shift
 
     @property
     def d_in(self) -> int:
@@ -49,9 +60,9 @@ class SAE:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "SAE":
         """The same SAE on another device or in another dtype. Thresholds and biases follow."""
-        moved = {name: value.to(device=device, dtype=dtype) for name, value in vars(self).items()
-                 if isinstance(value, Tensor)}
-        return SAE(**{**vars(self), **moved})
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return SAE(**{name: value.to(device=device, dtype=dtype) if isinstance(value, Tensor) else value
+                      for name, value in given.items()})
 
     def encode(self, x: Tensor) -> Tensor:
         """Activations ``[..., d_sae]``, never negative, of inputs ``[..., d_in]``; in the SAE's dtype."""
@@ -61,10 +72,10 @@ class SAE:
             x = (x - shift) / scale
         flat = x.reshape(-1, self.d_in)
         if self.architecture == "gated":
-            raw = torch.addmm(self._shift(), flat, self.W_enc)
+            raw = torch.addmm(self.offset, flat, self.W_enc)
             acts = (self.r_mag.exp() * raw + self.b_mag).relu_() * (raw + self.b_enc > 0)
             return acts.reshape(*x.shape[:-1], self.d_sae)
-        pre = torch.addmm(self.b_enc + self._shift(), flat, self.W_enc)
+        pre = torch.addmm(self.offset, flat, self.W_enc)
         if self.architecture == "jumprelu":
             acts = torch.where(pre > self.threshold, pre, 0).relu_()
         elif self.architecture == "topk":
@@ -73,10 +84,6 @@ class SAE:
         else:
             acts = pre.relu_()
         return acts.reshape(*x.shape[:-1], self.d_sae)
-
-    def _shift(self) -> Tensor:
-        """What subtracting b_dec from the input does to the pre-activations, so that the input is read once."""
-        return -(self.b_dec @ self.W_enc) if self.subtract_b_dec else torch.zeros_like(self.b_enc)
 
     def _normalization(self, x: Tensor) -> tuple[Tensor | float, Tensor]:
         """What is taken from each token's input, and what it is then divided by: ``[..., 1]`` each."""
