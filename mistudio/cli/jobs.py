@@ -40,6 +40,7 @@ def extract(
     prepend_bos: Annotated[bool | None, config_option(ExtractConfig, "prepend_bos")] = None,
     hook_point: Annotated[str | None, config_option(ExtractConfig, "hook_point")] = None,
     center: Annotated[bool | None, config_option(ExtractConfig, "center")] = None,
+    fold_value_biases: Annotated[bool | None, config_option(ExtractConfig, "fold_value_biases")] = None,
     tokens: Annotated[int | None, config_option(ExtractConfig, "tokens")] = None,
     context_length: Annotated[int | None, config_option(ExtractConfig, "context_length")] = None,
     name: Annotated[str | None, config_option(ExtractConfig, "name")] = None,
@@ -59,9 +60,10 @@ def extract(
     """
     given = {"model": model, "sae": sae, "corpus": corpus, "corpus_split": corpus_split,
              "text_column": text_column, "tokens_column": tokens_column, "document_column": document_column,
-             "pack": pack, "prepend_bos": prepend_bos, "hook_point": hook_point, "center": center, "tokens": tokens,
-             "context_length": context_length, "name": name, "device": device,
-             "checkpoint_seconds": checkpoint_seconds, "engine": engine, "address": address, "workers": workers}
+             "pack": pack, "prepend_bos": prepend_bos, "hook_point": hook_point, "center": center,
+             "fold_value_biases": fold_value_biases, "tokens": tokens, "context_length": context_length,
+             "name": name, "device": device, "checkpoint_seconds": checkpoint_seconds, "engine": engine,
+             "address": address, "workers": workers}
     try:
         config = ExtractConfig(**{key: value for key, value in given.items() if value is not None})
     except ValidationError as error:

@@ -43,7 +43,8 @@ def collect_batch(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collecte
     """
     half = len(batch.tokens) // 2
     try:
-        acts = encode_batch(config.hook_point, loaded, sae, batch, center=config.center)
+        acts = encode_batch(config.hook_point, loaded, sae, batch, center=config.center,
+                            fold_value_biases=config.fold_value_biases)
     except torch.OutOfMemoryError as error:
         if not half:
             raise ModelError("The GPU's memory does not hold even one context.",
@@ -60,7 +61,7 @@ def collect_batch(config: ExtractConfig, loaded: LoadedModel, sae: SAE, collecte
 
 
 def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts, *,
-                 center: bool = False) -> torch.Tensor:
+                 center: bool = False, fold_value_biases: bool = False) -> torch.Tensor:
     """Feature activations ``[batch, pos, d_sae]`` float32; zero on padding and on BOS and EOS.
 
     Raises:
@@ -68,7 +69,8 @@ def encode_batch(hook_point: str, loaded: LoadedModel, sae: SAE, batch: Contexts
     """
     mask = torch.from_numpy(batch.mask)
     attend = torch.from_numpy(batch.attend)
-    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend, center=center)
+    resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), attend, center=center,
+                           fold_value_biases=fold_value_biases)
     if not resid.isfinite().all():
         raise ModelError(f"The model's activations at {hook_point} are not finite (NaN or infinity).",
                          "Use --dtype bfloat16 or float32, and check that the model's weights are whole.")
@@ -102,5 +104,6 @@ def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractC
 
     return config.model_copy(update={
         "hook_point": hook_point, "center": first(config.center, sae.center),
+        "fold_value_biases": first(config.fold_value_biases, sae.fold_value_biases),
         "prepend_bos": first(config.prepend_bos, sae.prepend_bos),
         "context_length": first(config.context_length, sae.context_length or 128)})

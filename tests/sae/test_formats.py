@@ -118,13 +118,42 @@ def gemma_scope_2(folder):
     return jump(X @ W_ENC + B_ENC), decoded, folder, "layers.7"
 
 
-def llama_scope(folder):
-    config(folder, "hyperparams.json", d_model=D_IN, act_fn="jumprelu", jump_relu_threshold=0.4,
-           hook_point_in="blocks.5.hook_resid_post", dataset_average_activation_norm={"in": 5.0, "out": 8.0})
+def llama_scope(folder, function="jumprelu", **values):
+    """Trained on scaled inputs and outputs; the authors' inference gives activations times norm over output scale."""
+    config(folder, "hyperparams.json", **{
+        "d_model": D_IN, "act_fn": function, "jump_relu_threshold": 0.4, "norm_activation": "dataset-wise", "top_k": K,
+        "sparsity_include_decoder_norm": True, "apply_decoder_bias_to_pre_encoder": False, "use_decoder_bias": True,
+        "hook_point_in": "blocks.5.hook_resid_post",
+        "dataset_average_activation_norm": {"in": 5.0, "out": 8.0}} | values)
     tensors(folder / "checkpoints" / "final.safetensors", **{
         "encoder.weight": W_ENC.T, "encoder.bias": B_ENC, "decoder.weight": W_DEC.T, "decoder.bias": B_DEC})
-    acts = jump((X * D_IN**0.5 / 5.0) @ W_ENC + B_ENC, torch.tensor(0.4))
-    return acts, lambda found: decoded(found) / (D_IN**0.5 / 8.0), folder, "blocks.5.hook_resid_post"
+    into, out, norm = D_IN**0.5 / 5.0, D_IN**0.5 / 8.0, W_DEC.norm(dim=1)
+    seen = ((X * into) @ W_ENC + B_ENC) * norm / out
+    acts = topk(seen) if values.get("jump_relu_threshold") == 0 else jump(seen, torch.tensor(0.4))
+    return acts, lambda found: decoded(found / norm * out) / out, folder, "blocks.5.hook_resid_post"
+
+
+def llama_scope_converted(folder):
+    return llama_scope(folder, "topk")
+
+
+def llama_scope_topk(folder):
+    return llama_scope(folder, "topk", jump_relu_threshold=0)
+
+
+def llama_scope_plain_norms(folder):
+    """Decoder norms are left out of the gate, and activations stay those of training, over the input's scale."""
+    llama_scope(folder, sparsity_include_decoder_norm=False)
+    into, out = D_IN**0.5 / 5.0, D_IN**0.5 / 8.0
+    acts = jump(((X * into) @ W_ENC + B_ENC) / into, torch.tensor(0.4))
+    return acts, lambda found: decoded(found * into) / out
+
+
+def llama_scope_token_wise(folder):
+    llama_scope(folder, norm_activation="token-wise")
+    scale, norm = D_IN**0.5 / X.norm(dim=1, keepdim=True), W_DEC.norm(dim=1)
+    acts = jump(((X * scale) @ W_ENC + B_ENC) * norm, torch.tensor(0.4))
+    return acts, lambda found: decoded(found / norm) / scale
 
 
 def dictionary(folder, name, state, **trainer):
@@ -136,8 +165,16 @@ LINEAR = {"encoder.weight": W_ENC.T, "encoder.bias": B_ENC, "decoder.weight": W_
 
 
 def dictionary_standard(folder):
-    dictionary(folder, "AutoEncoder", LINEAR | {"bias": B_DEC})
-    return torch.relu((X - B_DEC) @ W_ENC + B_ENC), decoded, folder, "layers.4"
+    """The library's loader gives it decoder rows of norm 1."""
+    dictionary(folder, "AutoEncoder", LINEAR | {"bias": B_DEC}, submodule_name="mlp_out_layer_4")
+    norm = W_DEC.norm(dim=1)
+    acts = torch.relu((X - B_DEC) @ W_ENC + B_ENC) * norm
+    return acts, lambda found: decoded(found / norm), folder, "mlp_out_layer_4"
+
+
+def dictionary_new(folder):
+    dictionary(folder, "AutoEncoderNew", LINEAR | {"decoder.bias": B_DEC})
+    return torch.relu(X @ W_ENC + B_ENC), decoded, folder, "layers.4"
 
 
 def dictionary_topk(folder):
@@ -173,7 +210,8 @@ def sparsify(folder, transcode=False):
     config(folder, d_in=D_IN, k=K, activation="topk", transcode=transcode)
     tensors(folder / "sae.safetensors", **{
         "encoder.weight": W_ENC.T, "encoder.bias": B_ENC, "W_dec": W_DEC, "b_dec": B_DEC})
-    return topk((X if transcode else X - B_DEC) @ W_ENC + B_ENC), decoded, folder, "layers.10.mlp"
+    hook_point = "base_model.layers.10.mlp.input" if transcode else "base_model.layers.10.mlp"
+    return topk((X if transcode else X - B_DEC) @ W_ENC + B_ENC), decoded, folder, hook_point
 
 
 def sparsify_transcoder(folder):
@@ -185,6 +223,12 @@ def goodfire(folder):
     torch.save({"encoder_linear.weight": W_ENC.T, "encoder_linear.bias": B_ENC, "decoder_linear.weight": W_DEC.T,
                 "decoder_linear.bias": B_DEC}, folder / "Llama-3.1-8B-Instruct-l19.pth")
     return torch.relu(X @ W_ENC + B_ENC), decoded, folder, "layers.19"
+
+
+def goodfire_file(folder):
+    acts, decode, _folder, hook_point = goodfire(folder)
+    torch.save({"W_enc": W_ENC}, folder / "Llama-3.1-8B-Instruct-l3.pth")
+    return acts, decode, folder / "Llama-3.1-8B-Instruct-l19.pth", hook_point
 
 
 def qwen_scope(folder):
@@ -199,10 +243,22 @@ def plain(folder):
     return torch.relu((X - B_DEC) @ W_ENC + B_ENC), decoded
 
 
+def plain_file(folder):
+    tensors(folder / "other.safetensors", W_enc=W_ENC)
+    acts, decode = plain(folder)
+    return acts, decode, folder / "sae.safetensors", None
+
+
+def sparsify_file(folder):
+    acts, decode, folder, hook_point = sparsify(folder)
+    return acts, decode, folder / "sae.safetensors", hook_point
+
+
 LAYOUTS = [saelens_old, saelens_old_scaled, saelens_gated, saelens_batchtopk, saelens_rescaled, saelens_layer_norm,
-           saelens_constant_norm, gemma_scope, gemma_scope_2, llama_scope, dictionary_standard, dictionary_topk,
-           dictionary_batch_topk, dictionary_matryoshka, dictionary_gated, dictionary_jumprelu, sparsify,
-           sparsify_transcoder, goodfire, qwen_scope, plain]
+           saelens_constant_norm, gemma_scope, gemma_scope_2, llama_scope, llama_scope_converted, llama_scope_topk,
+           llama_scope_plain_norms, llama_scope_token_wise, dictionary_standard, dictionary_new, dictionary_topk,
+           dictionary_batch_topk, dictionary_matryoshka, dictionary_gated, dictionary_jumprelu, sparsify, sparsify_transcoder, goodfire,
+           goodfire_file, qwen_scope, plain, plain_file, sparsify_file]
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)
@@ -263,6 +319,29 @@ def test_a_tensor_that_does_not_fit_is_named_with_its_shapes(tmp_path, build, fi
     tensors(folder / file, **spoil(load_file(folder / file)))
     with pytest.raises(SAEError, match=says) as caught:
         load_sae(str(folder))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float64])
+def test_moving_an_sae_changes_no_activation(tmp_path, dtype):
+    for build in (dictionary_gated, goodfire, plain):
+        acts, decode, *rest = build(tmp_path / build.__name__)
+        moved = load_sae(str(rest[0] if rest else tmp_path / build.__name__)).to("cpu", dtype)
+        assert moved.W_enc.dtype == moved.offset.dtype == (dtype or torch.float32)
+        found = moved.encode(X)
+        assert torch.allclose(found.float(), acts, atol=1e-5)
+        assert torch.allclose(moved.decode(found).float(), decode(acts), atol=1e-4)
+
+
+@pytest.mark.parametrize(("values", "says"), [
+    ({"use_glu_encoder": True}, "GLU encoder is not supported"),
+    ({"norm_activation": "batch-wise"}, "'batch-wise' is not supported"),
+    ({"dataset_average_activation_norm": None}, "without the data set's mean norms is not supported"),
+    ({"act_fn": "sigmoid"}, "'sigmoid' is not supported")])
+def test_llama_scope_configs_that_cannot_be_run_are_refused(tmp_path, values, says):
+    llama_scope(tmp_path, **({"function": values["act_fn"]} if "act_fn" in values else values))
+    with pytest.raises(SAEError, match=says) as caught:
+        load_sae(str(tmp_path))
     assert caught.value.hint
 
 
