@@ -69,7 +69,7 @@ class SAE:
         x = x.to(self.W_enc.dtype)
         if self.normalize != "none":
             shift, scale = self._normalization(x)
-            x = (x - shift) / scale
+            x = (x - shift) / (scale + (NORM_EPS if self.normalize == "layer_norm" else 0))
         flat = x.reshape(-1, self.d_in)
         if self.architecture == "gated":
             raw = torch.addmm(self.offset, flat, self.W_enc)
@@ -86,10 +86,13 @@ class SAE:
         return acts.reshape(*x.shape[:-1], self.d_sae)
 
     def _normalization(self, x: Tensor) -> tuple[Tensor | float, Tensor]:
-        """What is taken from each token's input, and what it is then divided by: ``[..., 1]`` each."""
+        """What is taken from each token's input, and what it is then divided by: ``[..., 1]`` each.
+
+        By ``layer_norm`` the divisor grows by NORM_EPS, which decoding does not undo: so SAELens has it.
+        """
         if self.normalize == "layer_norm":
             centred = x - x.mean(-1, keepdim=True)
-            return x.mean(-1, keepdim=True), centred.std(-1, keepdim=True) + NORM_EPS
+            return x.mean(-1, keepdim=True), centred.std(-1, keepdim=True)
         return 0.0, x.norm(dim=-1, keepdim=True) / self.d_in**0.5
 
     def decode(self, acts: Tensor, x: Tensor | None = None) -> Tensor:
