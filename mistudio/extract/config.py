@@ -9,7 +9,8 @@ class ExtractConfig(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     model: str = Field(description="Hugging Face id or local folder of the language model.")
-    sae: str = Field(description="Folder or Hugging Face id (owner/name:subfolder) of the SAE.")
+    sae: str = Field(description="Folder, file or Hugging Face id of the SAE; in an id, owner/name:path names a folder "
+                     "or file of the repository.")
     corpus: str = Field("demo", description="A text file or a folder of them; a .jsonl or .parquet file; a Hugging "
                         "Face data set (owner/name:subset) or a folder of one; or demo (text of installed packages).")
     corpus_split: str = Field("train", description="With a data set: which split of it is read.")
@@ -25,6 +26,9 @@ class ExtractConfig(BaseModel):
                                    "or blocks.9.hook_resid_pre; the SAE's own if unset.")
     center: bool | None = Field(None, description="Take the mean over the stream's width away, for SAEs trained with "
                                 "TransformerLens's center_writing_weights; as the SAE's files say if unset.")
+    fold_value_biases: bool | None = Field(None, description="At layers.N.attn.z, take the value biases away, for SAEs "
+                                           "trained with TransformerLens's fold_value_biases; as the SAE's files say "
+                                           "if unset.")
     context_length: int | None = Field(None, ge=8, le=4096, description="Tokens a context; the SAE's own, or 128.")
     name: str = Field("", description="A name for the extraction; made from model and SAE if empty.")
     device: str = Field("auto", description="auto, cpu or cuda.")

@@ -44,7 +44,8 @@ def collect_batch(config: ExtractConfig, loaded: LoadedModel, features: FeatureR
     """
     half = len(batch.tokens) // 2
     try:
-        resid = read_activations(config.hook_point, loaded, batch, center=config.center)
+        resid = read_activations(config.hook_point, loaded, batch, center=config.center,
+                                 fold_value_biases=config.fold_value_biases)
         acts = features.encode(resid, first).mul_(is_counted(batch, resid))
     except torch.OutOfMemoryError as error:
         if not half:
@@ -61,14 +62,15 @@ def collect_batch(config: ExtractConfig, loaded: LoadedModel, features: FeatureR
         collect_batch(config, loaded, features, collected, rows, first + (part.start or 0))
 
 
-def read_activations(hook_point: str, loaded: LoadedModel, batch: Contexts, *, center: bool = False) -> torch.Tensor:
+def read_activations(hook_point: str, loaded: LoadedModel, batch: Contexts, *, center: bool = False,
+                     fold_value_biases: bool = False) -> torch.Tensor:
     """The model's activations ``[batch, pos, d_in]`` at the hook point.
 
     Raises:
         ModelError: they are not finite.
     """
     resid = activations_at(loaded, hook_point, torch.from_numpy(batch.tokens), torch.from_numpy(batch.attend),
-                           center=center)
+                           center=center, fold_value_biases=fold_value_biases)
     if not resid.isfinite().all():
         raise ModelError(f"The model's activations at {hook_point} are not finite (NaN or infinity).",
                          "Use --dtype bfloat16 or float32, and check that the model's weights are whole.")
@@ -107,5 +109,6 @@ def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractC
 
     return config.model_copy(update={
         "hook_point": hook_point, "center": first(config.center, sae.center),
+        "fold_value_biases": first(config.fold_value_biases, sae.fold_value_biases),
         "prepend_bos": first(config.prepend_bos, sae.prepend_bos),
         "context_length": first(config.context_length, sae.context_length or 128)})

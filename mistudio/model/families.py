@@ -73,7 +73,8 @@ def parts(model: PreTrainedModel) -> Parts | None:
 def resolve(model: PreTrainedModel, name: str) -> tuple[HookPoint, Tap]:
     """The hook point that ``name`` means in this model, and where it is read.
 
-    A module's path that is one of the known places in disguise (``transformer.h.9``) gets that place's name.
+    A module's path from the model, its text decoder or its ``base_model``; with ``.input`` appended, what goes into the
+    module is read. One of the known places in disguise (``transformer.h.9``) gets that place's name.
 
     Raises:
         ModelError: there is no such place.
@@ -81,13 +82,13 @@ def resolve(model: PreTrainedModel, name: str) -> tuple[HookPoint, Tap]:
     point = parse_hook_point(name)
     if point.layer is not None:
         return point, _tap(model, point)
-    for root in (model, decoder(model)):
-        try:
-            module = root.get_submodule(point.place)
-        except AttributeError:
-            continue
-        if point.place:
-            return _known(model, module) or point, Tap(module, "output")
+    for path, side in _readings(point.place):
+        for root in (model, decoder(model)):
+            try:
+                tap = Tap(root.get_submodule(path), side)
+            except AttributeError:
+                continue
+            return _known(model, tap) or point, tap
     raise ModelError(f"Hook point {name!r} does not exist in this model.", KNOWN_FORMS)
 
 
@@ -110,12 +111,16 @@ def _tap(model: PreTrainedModel, point: HookPoint) -> Tap:
     return Tap(block.get_submodule(path), "input" if point.place in (Z, MID) else "output")
 
 
-def _known(model: PreTrainedModel, module: nn.Module) -> HookPoint | None:
+def _readings(name: str) -> list[tuple[str, str]]:
+    """What a module's path can mean, as path and side: a module may itself be called ``output``."""
+    path, _, side = name.rpartition(".")
+    return [(each, at) for each, at in ((name, OUTPUT), (path, side)) if each and at in (INPUT, OUTPUT)]
+
+
+def _known(model: PreTrainedModel, tap: Tap) -> HookPoint | None:
     family = parts(model)
-    for layer, block in enumerate(blocks(model)):
-        if module is block:
-            return HookPoint(layer, OUTPUT)
-        for place in (ATTN, MLP) if family else ():
-            if module is block.get_submodule(getattr(family, place)):
-                return HookPoint(layer, place)
-    return None
+    places = [tap.side]
+    if family:
+        places += (ATTN, MLP) if tap.side == OUTPUT else (Z, MID) if family.mid else (Z,)
+    every = (HookPoint(layer, place) for layer in range(len(blocks(model))) for place in places)
+    return next((point for point in every if _tap(model, point) == tap), None)

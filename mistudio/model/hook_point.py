@@ -20,7 +20,7 @@ KNOWN_FORMS = (
     "Known forms: layers.N (the residual stream after block N), layers.N.input, layers.N.mid, layers.N.attn, "
     "layers.N.attn.z, layers.N.mlp, their TransformerLens names (blocks.N.hook_resid_post, blocks.N.hook_resid_pre, "
     "blocks.N.hook_resid_mid, blocks.N.hook_attn_out, blocks.N.attn.hook_z, blocks.N.hook_mlp_out), or the path of a "
-    "module of the model.")
+    "module of the model (with .input for what goes into it).")
 
 _TRANSFORMER_LENS = {"hook_resid_post": OUTPUT, "hook_resid_pre": INPUT, "hook_resid_mid": MID, "hook_attn_out": ATTN,
                      "attn.hook_z": Z, "hook_z": Z, "hook_mlp_out": MLP}
@@ -28,7 +28,10 @@ _DICTIONARY_LEARNING = {"resid_post_layer": OUTPUT, "attention_out_layer": ATTN,
 
 
 class HookPoint(NamedTuple):
-    """A place (one of ``PLACES``) in a block, or, with ``layer`` None, the path of a module whose output is read."""
+    """A place (one of ``PLACES``) in a block, or, with ``layer`` None, the path of a module whose output is read.
+
+    A path that ends in ``.input`` says that the module's input is read.
+    """
 
     layer: int | None
     place: str

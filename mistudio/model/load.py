@@ -1,6 +1,6 @@
 """Load a Hugging Face causal LM from an id or a local folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -11,12 +11,16 @@ from mistudio.settings import settings
 
 @dataclass
 class LoadedModel:
-    """A model ready to run, with its tokenizer; ``revision`` is the commit of a hub model, or "local"."""
+    """A model ready to run, with its tokenizer; ``revision`` is the commit of a hub model, or "local".
+
+    ``value_biases`` keeps what ``mistudio.model.hook.value_bias`` has found, by hook point.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
     revision: str
+    value_biases: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:

@@ -1,23 +1,29 @@
 """dictionary_learning: ``ae.pt`` (a state dict) beside ``config.json``, whose ``trainer`` names the class."""
 
+import re
 from pathlib import Path
 
 from torch import Tensor
 
 from mistudio.sae.sae import SAE
-from mistudio.sae.tensors import number, read_config, read_tensors, take, unsupported
+from mistudio.sae.tensors import number, read_config, read_tensors, take, unit_decoder, unsupported
 
 CLASSES = ("AutoEncoder", "AutoEncoderNew", "AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE",
            "GatedAutoEncoder", "JumpReluAutoEncoder")
+KEEPS_B_DEC = ("AutoEncoderNew", "JumpReluAutoEncoder")
 
 
 def read_dictionary_learning(folder: Path) -> SAE:
-    """Read one dictionary. Its b_dec is subtracted from the input, except by JumpReLU dictionaries.
+    """Read one dictionary, with the activations that the library's ``load_dictionary`` gives.
+
+    b_dec is subtracted from the input, except by ``AutoEncoderNew`` and ``JumpReluAutoEncoder``. An ``AutoEncoder``
+    gets decoder rows of norm 1. BatchTopK and Matryoshka dictionaries use the threshold that training found.
 
     Raises:
         SAEError: a file is broken, its class is not supported, or a tensor does not fit.
     """
-    trainer = read_config(folder / "config.json").get("trainer") or {}
+    config = read_config(folder / "config.json")
+    trainer = config.get("trainer") or {}
     tensors, hashed = read_tensors(folder / "ae.pt")
     name = trainer.get("dict_class")
     if name not in CLASSES:
@@ -25,7 +31,9 @@ def read_dictionary_learning(folder: Path) -> SAE:
     parts = _direct(tensors) if "W_enc" in tensors else _linear(tensors, gated=name == "GatedAutoEncoder")
     d_sae = parts["W_enc"].shape[1]
     architecture, extra = "standard", {}
-    if name == "AutoEncoderTopK":
+    if name == "AutoEncoder":
+        parts |= unit_decoder(parts["W_enc"], parts["b_enc"], parts["W_dec"])
+    elif name == "AutoEncoderTopK":
         architecture, extra = "topk", {"k": int(tensors["k"]) if "k" in tensors else number(trainer, "k")}
     elif name in ("BatchTopKSAE", "MatryoshkaBatchTopKSAE"):
         architecture, extra = "jumprelu", {"threshold": take(tensors, "threshold").float().expand(d_sae).clone()}
@@ -34,11 +42,16 @@ def read_dictionary_learning(folder: Path) -> SAE:
     elif name == "GatedAutoEncoder":
         architecture = "gated"
         extra = {"r_mag": take(tensors, "r_mag", d_sae), "b_mag": take(tensors, "mag_bias", d_sae)}
-    layer = trainer.get("layer")
-    return SAE(architecture=architecture, **parts, **extra, hash=hashed,
-               subtract_b_dec=name != "JumpReluAutoEncoder",
-               hook_point=f"layers.{layer}" if isinstance(layer, int) else None,
-               prepend_bos=True)
+    return SAE(architecture=architecture, **parts, **extra, hash=hashed, subtract_b_dec=name not in KEEPS_B_DEC,
+               hook_point=_hook_point(trainer), context_length=(config.get("buffer") or {}).get("ctx_len"))
+
+
+def _hook_point(trainer: dict) -> str | None:
+    """The submodule that the trainer names, such as ``mlp_out_layer_4``; without a name, the layer's output."""
+    named, layer = trainer.get("submodule_name"), trainer.get("layer")
+    if named:
+        return named if re.fullmatch(r"\w+_layer_\d+", named) else None
+    return f"layers.{layer}" if isinstance(layer, int) else None
 
 
 def _direct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

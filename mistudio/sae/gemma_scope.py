@@ -7,7 +7,11 @@ import re
 from pathlib import Path
 
 from mistudio.sae.sae import SAE
-from mistudio.sae.tensors import read_config, read_tensors, take
+from mistudio.sae.tensors import read_config, read_tensors, take, unsupported
+
+# What follows ``layers.N`` by the site that repository or folder name. A transcoder's input has no name of ours.
+SITES = {"res": "", "resid_post": "", "att": ".attn.z", "attn_out": ".attn.z", "mlp": ".mlp", "mlp_out": ".mlp",
+         "transcoder": None, "transcoders": None}
 
 
 def read_gemma_scope(folder: Path) -> SAE:
@@ -21,15 +25,25 @@ def read_gemma_scope(folder: Path) -> SAE:
     raw, hashed = read_tensors(path)
     tensors = {name.lower(): value for name, value in raw.items()}
     config = read_config(folder / "config.json") if (folder / "config.json").exists() else {}
-    d_in, d_sae = take(tensors, "w_enc", None, None).shape
+    if "affine_skip_connection" in tensors:
+        raise unsupported("with an affine skip connection", "SAEs, and transcoders without one")
+    _d_in, d_sae = take(tensors, "w_enc", None, None).shape
+    W_dec = take(tensors, "w_dec", d_sae, None)
     return SAE(
-        architecture="jumprelu", W_enc=tensors["w_enc"], W_dec=take(tensors, "w_dec", d_sae, d_in),
-        b_enc=take(tensors, "b_enc", d_sae), b_dec=take(tensors, "b_dec", d_in),
+        architecture="jumprelu", W_enc=tensors["w_enc"], W_dec=W_dec,
+        b_enc=take(tensors, "b_enc", d_sae), b_dec=take(tensors, "b_dec", W_dec.shape[1]),
         threshold=take(tensors, "threshold", d_sae), subtract_b_dec=False, hash=hashed,
-        hook_point=_hook_point(config.get("hf_hook_point_in"), folder))
+        hook_point=_hook_point(config.get("hf_hook_point_in"), folder.resolve().as_posix()))
 
 
-def _hook_point(named: str | None, folder: Path) -> str | None:
-    """From the config (``model.layers.12.output``), or a folder such as ``layer_12/width_16k/average_l0_82``."""
-    found = re.fullmatch(r"model\.layers\.(\d+)\.output", named or "") or re.search(r"layer_(\d+)(?=/|$)", str(folder))
-    return f"layers.{found[1]}" if found else named
+def _hook_point(named: str | None, path: str) -> str | None:
+    """From Gemma 3's config, a module's path from the text model; else from names of repository and folders.
+
+    Those are ``gemma-scope-2b-pt-mlp`` with ``layer_12/width_16k/average_l0_82``; for Gemma 3, ``mlp_out/layer_12_...``
+    """
+    if named:
+        return re.sub(r"^(layers\.\d+)\.output$", r"\1", named.removeprefix("model."))
+    layer = re.search(r"/layer_(\d+)(?=[/_]|$)", path)
+    sites = re.findall(rf"(?:gemma-scope-[^/]*-|/)({'|'.join(SITES)})(?:_all)?(?=/|$)", path)
+    place = SITES[sites[-1]] if sites else ""
+    return f"layers.{layer[1]}{place}" if layer and place is not None else None

@@ -1,13 +1,11 @@
-"""Load an SAE from a local folder or a Hugging Face id."""
+"""Load an SAE from a local folder or file, or a Hugging Face id."""
 
 from pathlib import Path
-
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from mistudio.errors import SAEError
 from mistudio.sae.dictionary_learning import read_dictionary_learning
 from mistudio.sae.gemma_scope import read_gemma_scope
+from mistudio.sae.hub import fetch
 from mistudio.sae.llama_scope import read_llama_scope
 from mistudio.sae.sae import SAE
 from mistudio.sae.saelens import read_saelens
@@ -20,9 +18,10 @@ FORMATS = {
     "cfg.json + sae.safetensors": read_sparsify,
     "hyperparams.json + checkpoints/final.safetensors": read_llama_scope,
     "config.json + ae.pt": read_dictionary_learning,
-    "config.json + params.safetensors": read_gemma_scope,
+    "params.safetensors": read_gemma_scope,
     "params.npz": read_gemma_scope,
 }
+SINGLE = {".pt": read_torch_file, ".pth": read_torch_file, ".safetensors": read_plain}
 # Trained on TransformerLens's GPT-2 with centred weights, which their files do not say (SAELens keeps it apart too).
 CENTRED = ("jbloom/GPT2-Small-SAEs-Reformatted", "jbloom/GPT2-Small-Feature-Splitting-Experiment-Layer-8",
            "tommmcgrath/gpt2-small-mlp-out-saes")
@@ -32,15 +31,16 @@ def load_sae(name: str) -> SAE:
     """Read an SAE as float32 on the CPU.
 
     Args:
-        name: a local folder, or a Hugging Face id, with ``:subfolder`` appended where the SAE lies in one.
+        name: a local folder or file, or a Hugging Face id, with ``:`` and a folder or file of the repository appended
+            where the SAE does not lie at its top. Of a repository, no more is fetched than that folder or file.
 
     Raises:
         SAEError: nothing is there, the files are of no known format, or a tensor does not fit.
     """
-    folder = Path(name)
-    if not folder.is_dir():
-        folder = _from_hub(name)
-    sae = _read(folder)
+    path = Path(name)
+    if not path.exists():
+        path = fetch(name)
+    sae = _read(path)
     if sae is None:
         raise SAEError(f"{name!r} holds no SAE of a known format.",
                        f"It should hold one of: {'; '.join(FORMATS)}; or one .pt, .pth or .safetensors file.")
@@ -48,24 +48,17 @@ def load_sae(name: str) -> SAE:
     return sae
 
 
-def _read(folder: Path) -> SAE | None:
-    """With the first reader whose files are there."""
+def _read(path: Path) -> SAE | None:
+    """With the first reader whose files are there. A file of a format that has several stands for its folder."""
+    folder = path.parent if path.is_file() else path
     for files, reader in FORMATS.items():
-        if all((folder / file).exists() for file in files.split(" + ")):
+        wanted = [folder / file for file in files.split(" + ")]
+        if all(file.exists() for file in wanted) and (folder == path or path in wanted):
             return reader(folder)
-    for endings, reader in (((".pt", ".pth"), read_torch_file), ((".safetensors",), read_plain)):
+    if path.is_file():
+        return SINGLE[path.suffix](path) if path.suffix in SINGLE else None
+    for endings in ((".pt", ".pth"), (".safetensors",)):
         found = [file for file in sorted(folder.iterdir()) if file.suffix in endings]
         if len(found) == 1:
-            return reader(found[0])
+            return SINGLE[found[0].suffix](found[0])
     return None
-
-
-def _from_hub(name: str) -> Path:
-    repository, _, subfolder = name.partition(":")
-    try:
-        patterns = [f"{subfolder}/*"] if subfolder else None
-        return Path(snapshot_download(repository, allow_patterns=patterns)) / subfolder
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SAEError(f"The SAE {name!r} was not found: {first}",
-                       "Give a folder on this machine, or a Hugging Face id such as owner/name:subfolder.") from error

@@ -1,6 +1,6 @@
 """The one SAE class. Readers of file formats bring their tensors into its canonical form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ class SAE:
     ``pre + b_gate > 0``, as strong as ``ReLU(exp(r_mag) * pre + b_mag)``, with ``b_gate`` kept in b_enc).
     ``subtract_b_dec`` says whether b_dec is taken from the input. ``normalize`` says what is done to a token's input
     first: ``none``, ``layer_norm`` (no mean, unit variance) or ``constant_norm_rescale`` (norm sqrt(d_in)).
-    ``hook_point``, ``context_length``, ``prepend_bos`` and ``center`` are what the files say of how it was trained.
+    ``hook_point``, ``context_length``, ``prepend_bos``, ``center`` and ``fold_value_biases`` are what the files say of
+    how it was trained. ``offset`` ``[d_sae]`` is made from the others, once: see ``__post_init__``.
     """
 
     architecture: str
@@ -38,6 +39,16 @@ class SAE:
     context_length: int | None = None
     prepend_bos: bool = True
     center: bool = False
+    fold_value_biases: bool = False
+    offset: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self):
+        """``offset`` is what ``x @ W_enc`` lacks: b_enc, less ``b_dec @ W_enc`` where b_dec is taken from the input.
+
+        Without b_enc for a gated SAE, where its two paths share the product and add biases of their own.
+        """
+        shift = self.b_dec @ self.W_enc if self.subtract_b_dec else torch.zeros_like(self.b_enc)
+        self.offset = -shift if self.architecture == "gated" else self.b_enc - shift
 
     @property
     def d_in(self) -> int:
@@ -49,17 +60,15 @@ class SAE:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "SAE":
         """The same SAE on another device or in another dtype. Thresholds and biases follow."""
-        moved = {name: value.to(device=device, dtype=dtype) for name, value in vars(self).items()
-                 if isinstance(value, Tensor)}
-        return SAE(**{**vars(self), **moved})
+        given = (each.name for each in fields(self) if each.init)
+        return replace(self, **{name: getattr(self, name).to(device=device, dtype=dtype) for name in given
+                                if isinstance(getattr(self, name), Tensor)})
 
     def slice(self, first: int, last: int) -> "SAE":
         """The SAE of features ``first`` to ``last`` (left out) alone. Of a TopK SAE it needs ``encode``'s cutoff."""
-        mine = {"W_enc": self.W_enc[:, first:last], "W_dec": self.W_dec[first:last]}
-        for name in ("b_enc", "threshold", "r_mag", "b_mag"):
-            value = getattr(self, name)
-            mine[name] = None if value is None else value[first:last]
-        return SAE(**{**vars(self), **mine})
+        rows = {name: getattr(self, name) for name in ("W_dec", "b_enc", "threshold", "r_mag", "b_mag")}
+        return replace(self, W_enc=self.W_enc[:, first:last], **{
+            name: value[first:last] for name, value in rows.items() if value is not None})
 
     def encode(self, x: Tensor, cutoff: Tensor | None = None) -> Tensor:
         """Activations ``[..., d_sae]``, never negative, of inputs ``[..., d_in]``; in the SAE's dtype.
@@ -87,30 +96,29 @@ class SAE:
         """
         best = None
         for first in range(0, self.d_sae, block):
-            pre = self.slice(first, first + block)._pre(x)
+            pre = self._pre(x, slice(first, first + block))
             best = pre if best is None else torch.cat([best, pre], dim=-1)
             best = torch.topk(best, min(self.k + 1, best.shape[-1]), dim=-1).values
         last, following = best[..., self.k - 1:self.k], best[..., self.k:]
         return (last + following) / 2 if following.shape[-1] else torch.full_like(last, -torch.inf)
 
-    def _pre(self, x: Tensor) -> Tensor:
-        """Pre-activations ``[..., d_sae]``; those of a gated SAE are without its gate's bias."""
+    def _pre(self, x: Tensor, features: slice = slice(None)) -> Tensor:
+        """Pre-activations ``[..., n]`` of some features; those of a gated SAE are without its gate's bias."""
         x = x.to(self.W_enc.dtype)
         if self.normalize != "none":
             shift, scale = self._normalization(x)
-            x = (x - shift) / scale
-        bias = self._shift() if self.architecture == "gated" else self.b_enc + self._shift()
-        return torch.addmm(bias, x.reshape(-1, self.d_in), self.W_enc).reshape(*x.shape[:-1], self.d_sae)
-
-    def _shift(self) -> Tensor:
-        """What subtracting b_dec from the input does to the pre-activations, so that the input is read once."""
-        return -(self.b_dec @ self.W_enc) if self.subtract_b_dec else torch.zeros_like(self.b_enc)
+            x = (x - shift) / (scale + (NORM_EPS if self.normalize == "layer_norm" else 0))
+        found = torch.addmm(self.offset[features], x.reshape(-1, self.d_in), self.W_enc[:, features])
+        return found.reshape(*x.shape[:-1], -1)
 
     def _normalization(self, x: Tensor) -> tuple[Tensor | float, Tensor]:
-        """What is taken from each token's input, and what it is then divided by: ``[..., 1]`` each."""
+        """What is taken from each token's input, and what it is then divided by: ``[..., 1]`` each.
+
+        By ``layer_norm`` the divisor grows by NORM_EPS, which decoding does not undo: so SAELens has it.
+        """
         if self.normalize == "layer_norm":
             centred = x - x.mean(-1, keepdim=True)
-            return x.mean(-1, keepdim=True), centred.std(-1, keepdim=True) + NORM_EPS
+            return x.mean(-1, keepdim=True), centred.std(-1, keepdim=True)
         return 0.0, x.norm(dim=-1, keepdim=True) / self.d_in**0.5
 
     def decode(self, acts: Tensor, x: Tensor | None = None) -> Tensor:

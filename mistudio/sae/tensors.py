@@ -77,6 +77,15 @@ def take(tensors: dict[str, Tensor], name: str, *shape: int | None) -> Tensor:
     return found
 
 
+def unit_decoder(W_enc: Tensor, b_enc: Tensor, W_dec: Tensor) -> dict[str, Tensor]:
+    """The same function with decoder rows of norm 1: pre-activations ``[d_sae]`` take the norms on.
+
+    A JumpReLU threshold then compares with the scaled pre-activations.
+    """
+    norm = W_dec.norm(dim=1)
+    return {"W_enc": W_enc * norm, "b_enc": b_enc * norm, "W_dec": W_dec / norm[:, None]}
+
+
 def number(config: dict, name: str) -> int:
     """A positive whole number of the config.
 

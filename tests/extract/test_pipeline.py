@@ -19,6 +19,7 @@ from mistudio.sae.load import load_sae
 from mistudio.settings import settings
 from mistudio.store import Extraction, Feature, session
 from mistudio.store.examples import load_examples, load_references, load_vocabulary
+from tests.model.families import WIDTH, save_family
 from tests.tiny import D_SAE, TEXT, tiny_model, tiny_sae
 
 
@@ -163,6 +164,22 @@ def test_centred_streams_are_asked_for_by_the_sae_or_the_user(engine, config, tm
     with session(engine) as work:
         stored = [work.get_one(Extraction, each).config for each in ids]
         assert [(row["center"], row["prepend_bos"]) for row in stored] == [(True, False), (True, False), (False, False)]
+        maxima = [[feature.max_activation for feature in work.exec(
+            select(Feature).where(Feature.extraction_id == each).order_by(Feature.index))] for each in ids]
+    assert maxima[0] == maxima[1] != maxima[2]
+
+
+def test_folded_value_biases_are_asked_for_by_the_sae_or_the_user(engine, config, tmp_path):
+    model, width = save_family("gpt2", tmp_path / "gpt2"), WIDTH
+    told = [tiny_sae(tmp_path / name, d_in=width, metadata={
+        "hook_name": "blocks.1.attn.hook_z", "context_size": 24, "prepend_bos": False,
+        "model_from_pretrained_kwargs": kwargs}) for name, kwargs in (
+            ("folded", {"fold_value_biases": True}), ("not", {}))]
+    changes = [{"sae": str(told[0])}, {"sae": str(told[1]), "fold_value_biases": True}, {"sae": str(told[1])}]
+    ids = [extract(engine, config.model_copy(update={"model": str(model), "hook_point": None} | change))
+           for change in changes]
+    with session(engine) as work:
+        assert [work.get_one(Extraction, each).config["fold_value_biases"] for each in ids] == [True, True, False]
         maxima = [[feature.max_activation for feature in work.exec(
             select(Feature).where(Feature.extraction_id == each).order_by(Feature.index))] for each in ids]
     assert maxima[0] == maxima[1] != maxima[2]

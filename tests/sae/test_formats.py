@@ -1,208 +1,35 @@
-"""Every published layout, built here and compared with its own formula, written out plainly."""
+"""Every published layout computes what its makers' formula gives, and what does not fit is named."""
 
-import json
 import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 
 from mistudio.errors import SAEError
 from mistudio.sae.load import load_sae
-
-D_IN, D_SAE, K = 6, 20, 3
-
-
-def draw(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape)))
-
-
-W_ENC, W_DEC = draw(D_IN, D_SAE), draw(D_SAE, D_IN, seed=1)
-B_ENC, B_DEC = draw(D_SAE, seed=2), draw(D_IN, seed=3)
-THRESHOLD, R_MAG, B_MAG = draw(D_SAE, seed=4).abs(), draw(D_SAE, seed=5), draw(D_SAE, seed=6)
-X = draw(9, D_IN, seed=7) * 2 + 0.5
-CANONICAL = {"W_enc": W_ENC, "W_dec": W_DEC, "b_enc": B_ENC, "b_dec": B_DEC}
-
-
-def topk(pre, k=K):
-    kept = torch.zeros_like(pre)
-    for row, values in enumerate(pre):
-        for index in values.argsort(descending=True)[:k]:
-            kept[row, index] = max(values[index], 0)
-    return kept
-
-
-def jump(pre, threshold=THRESHOLD):
-    return torch.where((pre > threshold) & (pre > 0), pre, torch.zeros(()))
-
-
-def gated(x):
-    raw = x @ W_ENC
-    return ((raw + B_ENC) > 0).float() * torch.relu(torch.exp(R_MAG) * raw + B_MAG)
-
-
-def config(folder, name="cfg.json", **values):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(json.dumps(values))
-
-
-def tensors(path, **values):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.contiguous() for name, value in values.items()}, path)
-
-
-def saelens(folder, drop=(), more=None, **values):
-    config(folder, d_in=D_IN, d_sae=D_SAE, **values)
-    found = CANONICAL | (more or {})
-    tensors(folder / "sae_weights.safetensors", **{name: value for name, value in found.items() if name not in drop})
-
-
-def decoded(acts):
-    return acts @ W_DEC + B_DEC
-
-
-def saelens_old(folder):
-    saelens(folder, hook_point="blocks.3.hook_resid_pre", activation_fn_str="topk", activation_fn_kwargs={"k": K},
-            normalize_activations="none")
-    return topk((X - B_DEC) @ W_ENC + B_ENC), decoded
-
-
-def saelens_old_scaled(folder):
-    scaling = THRESHOLD + 0.5
-    saelens(folder, more={"scaling_factor": scaling}, hook_point="blocks.3.hook_resid_pre")
-    return torch.relu((X - B_DEC) @ W_ENC + B_ENC), lambda acts: (acts * scaling) @ W_DEC + B_DEC
-
-
-def saelens_gated(folder):
-    saelens(folder, drop=("b_enc",), more={"b_gate": B_ENC, "r_mag": R_MAG, "b_mag": B_MAG}, architecture="gated",
-            apply_b_dec_to_input=False)
-    return gated(X), decoded
-
-
-def saelens_batchtopk(folder):
-    saelens(folder, more={"topk_threshold": torch.tensor(0.7)}, architecture="batchtopk", k=K)
-    return jump((X - B_DEC) @ W_ENC + B_ENC, torch.tensor(0.7)), decoded
-
-
-def saelens_rescaled(folder):
-    saelens(folder, architecture="topk", k=K, rescale_acts_by_decoder_norm=True)
-    norm = W_DEC.norm(dim=1)
-    return topk(((X - B_DEC) @ W_ENC + B_ENC) * norm), lambda acts: (acts / norm) @ W_DEC + B_DEC
-
-
-def saelens_layer_norm(folder):
-    saelens(folder, architecture="standard", normalize_activations="layer_norm")
-    mean, std = X.mean(1, keepdim=True), X.std(1, keepdim=True) + 1e-5
-    return (torch.relu(((X - mean) / std - B_DEC) @ W_ENC + B_ENC), lambda acts: decoded(acts) * std + mean)
-
-
-def saelens_constant_norm(folder):
-    saelens(folder, architecture="standard", normalize_activations="constant_norm_rescale")
-    scale = D_IN**0.5 / X.norm(dim=1, keepdim=True)
-    return torch.relu((X * scale - B_DEC) @ W_ENC + B_ENC), lambda acts: decoded(acts) / scale
-
-
-def gemma_scope(folder):
-    folder = folder / "layer_12" / "width_20"
-    folder.mkdir(parents=True)
-    np.savez(folder / "params.npz", **{name: value.numpy() for name, value in (
-        CANONICAL | {"threshold": THRESHOLD}).items()})
-    return jump(X @ W_ENC + B_ENC), decoded, folder, "layers.12"
-
-
-def gemma_scope_2(folder):
-    config(folder, "config.json", architecture="jump_relu", hf_hook_point_in="model.layers.7.output")
-    tensors(folder / "params.safetensors", w_enc=W_ENC, w_dec=W_DEC, b_enc=B_ENC, b_dec=B_DEC, threshold=THRESHOLD)
-    return jump(X @ W_ENC + B_ENC), decoded, folder, "layers.7"
-
-
-def llama_scope(folder):
-    config(folder, "hyperparams.json", d_model=D_IN, act_fn="jumprelu", jump_relu_threshold=0.4,
-           hook_point_in="blocks.5.hook_resid_post", dataset_average_activation_norm={"in": 5.0, "out": 8.0})
-    tensors(folder / "checkpoints" / "final.safetensors", **{
-        "encoder.weight": W_ENC.T, "encoder.bias": B_ENC, "decoder.weight": W_DEC.T, "decoder.bias": B_DEC})
-    acts = jump((X * D_IN**0.5 / 5.0) @ W_ENC + B_ENC, torch.tensor(0.4))
-    return acts, lambda found: decoded(found) / (D_IN**0.5 / 8.0), folder, "blocks.5.hook_resid_post"
-
-
-def dictionary(folder, name, state, **trainer):
-    config(folder, "config.json", trainer={"dict_class": name, "layer": 4} | trainer)
-    torch.save(state, folder / "ae.pt")
-
-
-LINEAR = {"encoder.weight": W_ENC.T, "encoder.bias": B_ENC, "decoder.weight": W_DEC.T}
-
-
-def dictionary_standard(folder):
-    dictionary(folder, "AutoEncoder", LINEAR | {"bias": B_DEC})
-    return torch.relu((X - B_DEC) @ W_ENC + B_ENC), decoded, folder, "layers.4"
-
-
-def dictionary_topk(folder):
-    dictionary(folder, "AutoEncoderTopK", LINEAR | {
-        "b_dec": B_DEC, "k": torch.tensor(K), "threshold": torch.tensor(-1.0)})
-    return topk((X - B_DEC) @ W_ENC + B_ENC), decoded, folder, "layers.4"
-
-
-def dictionary_batch_topk(folder):
-    dictionary(folder, "BatchTopKSAE", LINEAR | {"b_dec": B_DEC, "k": torch.tensor(K), "threshold": torch.tensor(0.6)})
-    return jump((X - B_DEC) @ W_ENC + B_ENC, torch.tensor(0.6)), decoded, folder, "layers.4"
-
-
-def dictionary_matryoshka(folder):
-    dictionary(folder, "MatryoshkaBatchTopKSAE", CANONICAL | {"k": torch.tensor(K), "threshold": torch.tensor(0.6)})
-    return jump((X - B_DEC) @ W_ENC + B_ENC, torch.tensor(0.6)), decoded, folder, "layers.4"
-
-
-def dictionary_gated(folder):
-    dictionary(folder, "GatedAutoEncoder", {
-        "encoder.weight": W_ENC.T, "decoder.weight": W_DEC.T, "gate_bias": B_ENC, "mag_bias": B_MAG, "r_mag": R_MAG,
-        "decoder_bias": B_DEC})
-    return gated(X - B_DEC), decoded, folder, "layers.4"
-
-
-def dictionary_jumprelu(folder):
-    dictionary(folder, "JumpReluAutoEncoder", CANONICAL | {"threshold": THRESHOLD})
-    return jump(X @ W_ENC + B_ENC), decoded, folder, "layers.4"
-
-
-def sparsify(folder, transcode=False):
-    folder = folder / "layers.10.mlp"
-    config(folder, d_in=D_IN, k=K, activation="topk", transcode=transcode)
-    tensors(folder / "sae.safetensors", **{
-        "encoder.weight": W_ENC.T, "encoder.bias": B_ENC, "W_dec": W_DEC, "b_dec": B_DEC})
-    return topk((X if transcode else X - B_DEC) @ W_ENC + B_ENC), decoded, folder, "layers.10.mlp"
-
-
-def sparsify_transcoder(folder):
-    return sparsify(folder, transcode=True)
-
-
-def goodfire(folder):
-    folder.mkdir()
-    torch.save({"encoder_linear.weight": W_ENC.T, "encoder_linear.bias": B_ENC, "decoder_linear.weight": W_DEC.T,
-                "decoder_linear.bias": B_DEC}, folder / "Llama-3.1-8B-Instruct-l19.pth")
-    return torch.relu(X @ W_ENC + B_ENC), decoded, folder, "layers.19"
-
-
-def qwen_scope(folder):
-    folder = folder / "SAE-Res-Qwen3-W20-L0_3"
-    folder.mkdir(parents=True)
-    torch.save({"W_enc": W_ENC.T, "W_dec": W_DEC.T, "b_enc": B_ENC, "b_dec": B_DEC}, folder / "layer6.sae.pt")
-    return topk(X @ W_ENC + B_ENC), decoded, folder, "layers.6"
-
-
-def plain(folder):
-    tensors(folder / "sae.safetensors", **CANONICAL)
-    return torch.relu((X - B_DEC) @ W_ENC + B_ENC), decoded
-
-
-LAYOUTS = [saelens_old, saelens_old_scaled, saelens_gated, saelens_batchtopk, saelens_rescaled, saelens_layer_norm,
-           saelens_constant_norm, gemma_scope, gemma_scope_2, llama_scope, dictionary_standard, dictionary_topk,
-           dictionary_batch_topk, dictionary_matryoshka, dictionary_gated, dictionary_jumprelu, sparsify,
-           sparsify_transcoder, goodfire, qwen_scope, plain]
+from tests.sae.layouts import (
+    B_DEC,
+    D_IN,
+    D_SAE,
+    LAYOUTS,
+    LINEAR,
+    THRESHOLD,
+    W_DEC,
+    W_ENC,
+    X,
+    config,
+    dictionary,
+    dictionary_gated,
+    gemma_scope_2,
+    goodfire,
+    llama_scope,
+    plain,
+    sparsify,
+    tensors,
+)
 
 
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)
@@ -256,13 +83,34 @@ def test_pickled_code_is_refused_and_never_run(tmp_path, name):
     (plain, "sae.safetensors", lambda found: found | {"b_enc": B_DEC}, r"'b_enc' has shape \[6\], expected \[20\]"),
 ], ids=["gemma shape", "llama transposed", "sparsify missing", "sparsify skip", "plain missing", "plain shape"])
 def test_a_tensor_that_does_not_fit_is_named_with_its_shapes(tmp_path, build, file, spoil, says):
-    from safetensors.torch import load_file
-
     _acts, _decode, *rest = build(tmp_path / "sae")
     folder = rest[0] if rest else tmp_path / "sae"
     tensors(folder / file, **spoil(load_file(folder / file)))
     with pytest.raises(SAEError, match=says) as caught:
         load_sae(str(folder))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float64])
+def test_moving_an_sae_changes_no_activation(tmp_path, dtype):
+    for build in (dictionary_gated, goodfire, plain):
+        acts, decode, *rest = build(tmp_path / build.__name__)
+        moved = load_sae(str(rest[0] if rest else tmp_path / build.__name__)).to("cpu", dtype)
+        assert moved.W_enc.dtype == moved.offset.dtype == (dtype or torch.float32)
+        found = moved.encode(X)
+        assert torch.allclose(found.float(), acts, atol=1e-5)
+        assert torch.allclose(moved.decode(found).float(), decode(acts), atol=1e-4)
+
+
+@pytest.mark.parametrize(("values", "says"), [
+    ({"use_glu_encoder": True}, "GLU encoder is not supported"),
+    ({"norm_activation": "batch-wise"}, "'batch-wise' is not supported"),
+    ({"dataset_average_activation_norm": None}, "without the data set's mean norms is not supported"),
+    ({"act_fn": "sigmoid"}, "'sigmoid' is not supported")])
+def test_llama_scope_configs_that_cannot_be_run_are_refused(tmp_path, values, says):
+    llama_scope(tmp_path, **({"function": values["act_fn"]} if "act_fn" in values else values))
+    with pytest.raises(SAEError, match=says) as caught:
+        load_sae(str(tmp_path))
     assert caught.value.hint
 
 

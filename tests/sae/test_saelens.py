@@ -62,6 +62,21 @@ def test_the_files_say_where_it_was_trained(folder):
     assert load_sae(str(other)).hash != sae.hash
 
 
+@pytest.mark.parametrize(("told", "warned"), [(False, 0), (None, 0), (True, 1), ("expected_average_only_in", 1)])
+def test_a_scale_that_the_files_do_not_hold_is_warned_of(folder, caplog, told, warned):
+    """Files before version 6 say true for ``expected_average_only_in``."""
+    configure(folder, normalize_activations=told)
+    assert load_sae(str(folder)).normalize == "none" and len(caplog.records) == warned
+
+
+def test_the_files_say_how_the_model_was_changed(folder):
+    assert not load_sae(str(folder)).fold_value_biases
+    configure(folder, metadata={"hook_name": "blocks.1.attn.hook_z",
+                                "model_from_pretrained_kwargs": {"fold_value_biases": True}})
+    sae = load_sae(str(folder))
+    assert sae.fold_value_biases and not sae.center
+
+
 def test_the_demo_sae_loads_and_says_its_place():
     sae = load_sae(str(SAE_FOLDER))
     assert (sae.d_in, sae.d_sae, sae.hook_point) == (576, 4608, "layers.9")
@@ -81,8 +96,11 @@ def test_the_demo_sae_loads_and_says_its_place():
     (lambda folder: rewrite(folder, drop=("b_enc",)), "lacks the tensor 'b_enc'; found: W_dec, W_enc, b_dec"),
     (lambda folder: configure(folder, architecture="jumprelu"), "lacks the tensor 'threshold'"),
     (lambda folder: configure(folder, normalize_activations="by magic"), "'by magic' is not supported"),
+    (lambda folder: configure(folder, metadata={"hook_name": "blocks.1.attn.hook_z", "hook_head_index": 0}),
+     "reads attention head 0 alone, which is not supported. Use an SAE of all heads"),
+    (lambda folder: configure(folder, hook_point_head_index=3), "reads attention head 3 alone"),
 ], ids=["no weights", "broken config", "a list", "broken weights", "architecture", "d_sae", "k", "d_in", "shape",
-        "missing", "no threshold", "normalised"])
+        "missing", "no threshold", "normalised", "one head", "one head before version 6"])
 def test_a_file_that_does_not_fit_says_what_was_found(folder, spoil, says):
     spoil(folder)
     with pytest.raises(SAEError, match=says) as caught:
