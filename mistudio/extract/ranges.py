@@ -19,7 +19,7 @@ class FeatureRange:
 
     def __init__(self, sae: SAE, first: int, last: int, cutoffs: dict[tuple[int, int], Tensor] | None = None):
         self.whole, self.first, self.last = sae, first, min(last, sae.d_sae)
-        self.sae = sae.slice(first, self.last)
+        self.sae = sae.part(first, self.last)
         # By first context and number of contexts of a batch, ``[batch, pos, 1]``: four bytes a token, for TopK alone.
         self._cutoffs = {} if cutoffs is None else cutoffs
 

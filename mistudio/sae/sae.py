@@ -64,7 +64,7 @@ class SAE:
         return replace(self, **{name: getattr(self, name).to(device=device, dtype=dtype) for name in given
                                 if isinstance(getattr(self, name), Tensor)})
 
-    def slice(self, first: int, last: int) -> "SAE":
+    def part(self, first: int, last: int) -> "SAE":
         """The SAE of features ``first`` to ``last`` (left out) alone. Of a TopK SAE it needs ``encode``'s cutoff."""
         rows = {name: getattr(self, name) for name in ("W_dec", "b_enc", "threshold", "r_mag", "b_mag")}
         return replace(self, W_enc=self.W_enc[:, first:last], **{
@@ -74,7 +74,7 @@ class SAE:
         """Activations ``[..., d_sae]``, never negative, of inputs ``[..., d_in]``; in the SAE's dtype.
 
         Args:
-            cutoff: for a slice of a TopK SAE, the whole one's ``cutoff(x)`` ``[..., 1]``.
+            cutoff: for a part of a TopK SAE, the whole one's ``cutoff(x)`` ``[..., 1]``.
         """
         pre = self._pre(x)
         if self.architecture == "gated":
@@ -91,7 +91,7 @@ class SAE:
     def cutoff(self, x: Tensor, block: int) -> Tensor:
         """What parts a TopK SAE's k largest pre-activations of a token from the others, ``[..., 1]``.
 
-        It lies halfway between the last of them and the next one, so that a slice whose numbers differ by rounding
+        It lies halfway between the last of them and the next one, so that a part whose numbers differ by rounding
         takes the same features. ``block`` features are worked on at a time.
         """
         best = None
