@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -92,7 +92,9 @@ def _write_block(work: Session, extraction_id: int, collected: Collected, block:
          "top_tokens": top_tokens(examples[at], vocabulary), "promoted": lens[at][0], "suppressed": lens[at][1],
          "starred": False, "note": ""}
         for at, histogram in enumerate(statistics.histograms(block))]
-    add_features(work, rows, [found.to_blob() if len(found) else None for found in examples])
+    # Compressing lets other threads run.
+    with ThreadPoolExecutor() as pool:
+        add_features(work, rows, list(pool.map(lambda found: found.to_blob() if len(found) else None, examples)))
 
 
 def feature_state(active_tokens: int, tokens: int) -> str:
@@ -107,47 +109,42 @@ def feature_state(active_tokens: int, tokens: int) -> str:
 def collect_examples(collected: Collected, block: slice) -> list[Examples]:
     """One ``Examples`` a feature of the block, from the running top-k of every split; near-identical windows
     dropped."""
-    parts = []
-    for split, pair in enumerate(zip(collected.top, collected.sample, strict=True)):
-        for source, running in enumerate(pair):
-            parts.append((split, source, {name: part.cpu().numpy() for name, part in running.ordered(block).items()}))
-    return [_examples_of(feature, parts) for feature in range(len(parts[0][2]["filled"]))]
+    parts = [{name: part.cpu().numpy() for name, part in running.ordered(block).items()}
+             for pair in zip(collected.top, collected.sample, strict=True) for running in pair]
+    keep = np.concatenate([_distinct(part) for part in parts], axis=1)
+    tokens, acts, peak, context, document = (np.concatenate([part[name] for part in parts], axis=1)
+                                             for name in ("tokens", "acts", "peak", "context", "document"))
+    places = [part["filled"].shape[1] for part in parts]
+    split, source = np.repeat(np.arange(len(parts)) // 2, places), np.repeat(np.arange(len(parts)) % 2, places)
+    document = document.astype(np.uint64)
+    return [Examples(tokens[at][mine], acts[at][mine], peak[at][mine], context[at][mine], document[at][mine],
+                     split[mine], source[mine]) for at, mine in enumerate(keep)]
 
 
-def _examples_of(feature: int, parts: list) -> Examples:
-    gathered: dict[str, list[np.ndarray]] = defaultdict(list)
-    for split, source, part in parts:
-        keep = np.flatnonzero(part["filled"][feature])
-        for name in ("tokens", "acts", "peak", "context", "document"):
-            gathered[name].append(part[name][feature][keep])
-        gathered["split"].append(np.full(len(keep), split))
-        gathered["source"].append(np.full(len(keep), source))
-    whole = {name: np.concatenate(pieces) for name, pieces in gathered.items()}
-    found = Examples(whole["tokens"], whole["acts"], whole["peak"], whole["context"],
-                     whole["document"].astype(np.uint64), whole["split"], whole["source"])
-    return found.take(_distinct(found))
-
-
-def _distinct(found: Examples) -> np.ndarray:
-    """Rows whose tokens around the peak were not seen before in the same split and source."""
-    seen: set[tuple] = set()
-    keep = []
-    for row in range(len(found)):
-        start = max(int(found.peak[row]) - SAME_BEFORE, 0)
-        near = found.tokens[row, start:int(found.peak[row]) + SAME_AFTER].tobytes()
-        key = (int(found.split[row]), int(found.source[row]), near)
-        if key not in seen:
-            seen.add(key)
-            keep.append(row)
-    return np.array(keep, dtype=np.int64)
+def _distinct(part: dict[str, np.ndarray]) -> np.ndarray:
+    """``[n, k]`` bool: places that are filled, with tokens around the peak that no place before has."""
+    count, k, width = part["tokens"].shape
+    if not k:
+        return part["filled"]
+    at = part["peak"][:, :, None] + np.arange(-SAME_BEFORE, SAME_AFTER)
+    near = np.take_along_axis(part["tokens"], at.clip(0, width - 1), axis=2)
+    near = np.where((at >= 0) & (at < width), near, -2).astype(np.uint64)
+    # One number for what stands there: a sum with random weights, modulo 2**64.
+    weights = np.random.default_rng(0).integers(2**64, size=near.shape[2], dtype=np.uint64) | np.uint64(1)
+    code = (near * weights).sum(axis=2, dtype=np.uint64)
+    order = code.argsort(axis=1, kind="stable")
+    code = np.take_along_axis(code, order, axis=1)
+    first = np.concatenate([np.ones((count, 1), dtype=bool), code[:, 1:] != code[:, :-1]], axis=1)
+    fresh = np.empty_like(first)
+    np.put_along_axis(fresh, order, first, axis=1)
+    return fresh & part["filled"]
 
 
 def top_tokens(found: Examples, vocabulary: list[str], most: int = 12) -> list[list]:
     """``[[token, count, mean activation], ...]`` of the peaks of the explain split, by summed activation."""
     shown = found.only(split="explain")
-    totals: dict[int, list[float]] = defaultdict(lambda: [0, 0.0])
-    for token, strength in zip(shown.tokens[np.arange(len(shown)), shown.peak], shown.strength(), strict=True):
-        totals[int(token)][0] += 1
-        totals[int(token)][1] += float(strength)
-    order = sorted(totals.items(), key=lambda item: -item[1][1])[:most]
-    return [[vocabulary[token], int(count), round(total / count, 3)] for token, (count, total) in order if token >= 0]
+    tokens, place, counts = np.unique(shown.tokens[np.arange(len(shown)), shown.peak], return_inverse=True,
+                                      return_counts=True)
+    totals = np.bincount(place, weights=shown.strength(), minlength=len(tokens))
+    return [[vocabulary[tokens[at]], int(counts[at]), round(float(totals[at] / counts[at]), 3)]
+            for at in (-totals).argsort(kind="stable")[:most] if tokens[at] >= 0]

@@ -14,7 +14,8 @@ from torch import Tensor
 class Rows(NamedTuple):
     """A batch of contexts as the merges need it: tokens ``[batch, pos]`` int32 (-1 where nothing is shown), acts
     ``[batch, pos, d_sae]``, peak ``[batch, d_sae]`` position of each feature's maximum, context ``[batch]`` and
-    document ``[batch, pos]`` int64. A window shows the document of its peak only.
+    document ``[batch, pos]`` int64. A window shows the document of its peak only. ``place`` ``[batch]`` says which row
+    of acts each context has, so that taking some contexts copies no activations; None: row after row.
     """
 
     tokens: Tensor
@@ -22,9 +23,11 @@ class Rows(NamedTuple):
     peak: Tensor
     context: Tensor
     document: Tensor
+    place: Tensor | None = None
 
     def take(self, rows: Tensor) -> "Rows":
-        return Rows(*(part[rows] for part in self))
+        return Rows(self.tokens[rows], self.acts, self.peak[rows], self.context[rows], self.document[rows],
+                    rows if self.place is None else self.place[rows])
 
 
 class RunningTop:
@@ -71,16 +74,18 @@ class RunningTop:
 
     def _store(self, feature: Tensor, slot: Tensor, row: Tensor, rows: Rows) -> None:
         length = rows.tokens.shape[1]
+        width = min(self.window, length)
         peak = rows.peak[row, feature]
-        start = (peak - self.window // 2).clamp(0, max(length - self.window, 0))
-        at = start[:, None] + torch.arange(self.window, device=row.device)
-        outside = at >= length
-        at = at.clamp(max=length - 1)
+        start = (peak - self.window // 2).clamp(0, length - width)
         document = rows.document[row, peak]
-        outside |= rows.document[row[:, None], at] != document[:, None]
-        self.tokens[feature, slot] = rows.tokens[row[:, None], at].masked_fill(outside, -1)
-        acts = rows.acts[row[:, None], at, feature[:, None]].masked_fill(outside, 0)
-        self.acts[feature, slot] = acts.clamp(max=65504).half()
+        place = row if rows.place is None else rows.place[row]
+        # A view of all windows: one index a window instead of one a token.
+        outside = rows.document.unfold(1, width, 1)[row, start] != document[:, None]
+        tokens = rows.tokens.unfold(1, width, 1)[row, start].masked_fill_(outside, -1)
+        acts = rows.acts.unfold(1, width, 1)[place, start, feature].masked_fill_(outside, 0)
+        # Where contexts are shorter than a window, its end keeps what it was made with.
+        self.tokens[feature, slot, :width] = tokens
+        self.acts[feature, slot, :width] = acts.clamp_(max=65504).half()
         self.peak[feature, slot] = peak - start
         self.context[feature, slot] = rows.context[row]
         self.document[feature, slot] = document

@@ -20,8 +20,13 @@ class Active(NamedTuple):
 
     @staticmethod
     def of(acts: Tensor) -> "Active":
-        row, position, feature = acts.nonzero(as_tuple=True)
-        return Active(row, position, feature, acts[row, position, feature])
+        _rows, length, d_sae = acts.shape
+        flat = acts.reshape(-1)
+        # One index each: three of them, interleaved, slow down all that reads them.
+        at = flat.nonzero().flatten()
+        token = at.div(d_sae, rounding_mode="floor")
+        row = token.div(length, rounding_mode="floor")
+        return Active(row, token - row * length, at - token * d_sae, flat[at])
 
     def peaks(self, rows: int, length: int, d_sae: int) -> tuple[Tensor, Tensor]:
         """``[rows, d_sae]`` maximum of each feature in each context (minus infinity where silent), and the first
