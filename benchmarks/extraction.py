@@ -2,18 +2,22 @@
 
     python -m benchmarks.extraction                      # demo model, SAE and corpus
     python -m benchmarks.extraction --tokens 100000 --rounds 5
+    python -m benchmarks.extraction --d-sae 131072 --batch-size 64    # GPT-2's size and a TopK SAE, random weights
 
 Both take turns, round by round, so that a machine that slows down slows both. Reading the corpus, tokenizing and
 storing are left out of both. One round is run first and not counted.
 """
 
 import resource
+import tempfile
 import time
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from mistudio.demo.fetch import demo_model
 from mistudio.demo.setup import SAE_FOLDER
@@ -23,8 +27,27 @@ from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import Contexts
 from mistudio.extract.passes import collect_batch, load_both, read_contexts
 from mistudio.extract.ranges import FeatureRange
+from mistudio.model.families import blocks
 from mistudio.model.hook import activations_at
+from mistudio.model.hook_point import parse_hook_point
 from mistudio.model.load import LoadedModel
+from mistudio.sae.sae import SAE
+from tests.tiny import tiny_sae
+
+
+def random_pair(folder: Path, d_sae: int) -> tuple[Path, Path]:
+    """A model of GPT-2's size with the demo's tokenizer, and a TopK SAE (k 32) after two thirds of its blocks."""
+    tokenizer = AutoTokenizer.from_pretrained(demo_model(print))
+    tokenizer.save_pretrained(folder / "model")
+    GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer))).save_pretrained(folder / "model")
+    told = {"hook_name": "blocks.7.hook_resid_post", "context_size": 128, "prepend_bos": True}
+    return folder / "model", tiny_sae(folder / "sae", d_in=768, d_sae=d_sae, k=32, metadata=told)
+
+
+def flops_a_token(loaded: LoadedModel, sae: SAE, hook_point: str) -> int:
+    """Two for each weight of the blocks that are run and of the encoder; attention's products are left out."""
+    run = blocks(loaded.model)[:parse_hook_point(hook_point).layer + 1]
+    return 2 * (sum(weight.numel() for weight in run.parameters()) + sae.W_enc.numel())
 
 
 def forward(loaded: LoadedModel, hook_point: str, batches: list[Contexts]) -> None:
@@ -40,9 +63,13 @@ def main(
     tokens: Annotated[int, typer.Option(help="Tokens a round.")] = 40_000,
     rounds: Annotated[int, typer.Option(help="Rounds that count.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    d_sae: Annotated[int | None, typer.Option(help="Features of a random SAE; the demo's if unset.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Contexts a batch.")] = 16,
 ):
-    loaded, sae, config = load_both(ExtractConfig(
-        model=str(demo_model(print)), sae=str(SAE_FOLDER), device=device, tokens=tokens * (rounds + 1)))
+    with tempfile.TemporaryDirectory() as scratch:
+        model, sae = random_pair(Path(scratch), d_sae) if d_sae else (demo_model(print), SAE_FOLDER)
+        loaded, sae, config = load_both(ExtractConfig(model=str(model), sae=str(sae), device=device,
+                                                      batch_size=batch_size, tokens=tokens * (rounds + 1)))
     hook_point, length = config.hook_point, config.context_length
     stream = read_contexts(config, loaded)
     features = FeatureRange(sae, 0, sae.d_sae)
@@ -66,6 +93,8 @@ def main(
     for name, seconds in spent.items():
         print(f"{name:14} {counted / seconds:10,.0f} tokens/s")
     print(f"ratio          {spent['bare forward'] / spent['extraction']:10.2f}")
+    rate = flops_a_token(loaded, sae, hook_point) * counted / spent["extraction"]
+    print(f"extraction     {rate / 1e12:10.3f} TFLOP/s of model and encoder")
     print(f"peak memory    {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:10,.0f} MB")
 
 
