@@ -21,7 +21,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disa
              "--disable-component-update", "--no-first-run"]
 SIZE = {"width": 1280, "height": 800}
 # A busy machine may take its time; what is wrong does not become right by waiting.
-TIMEOUT = 60_000
+TIMEOUT = 180_000
 expect.set_options(timeout=TIMEOUT)
 
 
