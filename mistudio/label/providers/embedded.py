@@ -79,7 +79,7 @@ def _load(adapter: Path) -> "LoadedModel":
     # peft asks transformers for a property by its former name; nothing a user could do about it.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
     try:
-        loaded = load_model(str(demo_model()))
+        loaded = load_model(str(demo_model()), dtype="auto")
         loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
     except ModelError as error:
         raise ProviderSetupError(error.message, error.hint, kind="setup") from error
