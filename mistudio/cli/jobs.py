@@ -65,10 +65,7 @@ def _print_prediction(config: ExtractConfig, as_json: bool) -> None:
     if as_json:
         print_json(asdict(guess))
         return
-    passes = "one pass" if guess.passes == 1 else f"{guess.passes} passes"
-    print(f"About {guess.seconds / 60:,.1f} minutes at {guess.tokens_per_second:,.0f} tokens/s in {passes}, "
-          f"{guess.memory / 1e9:,.1f} GB of memory, {guess.disk / 1e6:,.0f} MB in the database and, while it runs, "
-          f"{guess.checkpoint / 1e6:,.0f} MB for the checkpoint. Nothing was stored.")
+    print(guess.sentence())
 
 
 def _print_extraction(engine, extraction: Extraction, as_json: bool) -> None:

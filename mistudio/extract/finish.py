@@ -3,7 +3,6 @@
 import hashlib
 import json
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -92,9 +91,7 @@ def _write_block(work: Session, extraction_id: int, collected: Collected, block:
          "top_tokens": top_tokens(examples[at], vocabulary), "promoted": lens[at][0], "suppressed": lens[at][1],
          "starred": False, "note": ""}
         for at, histogram in enumerate(statistics.histograms(block))]
-    # Compressing lets other threads run.
-    with ThreadPoolExecutor() as pool:
-        add_features(work, rows, list(pool.map(lambda found: found.to_blob() if len(found) else None, examples)))
+    add_features(work, rows, [found.to_blob() if len(found) else None for found in examples])
 
 
 def feature_state(active_tokens: int, tokens: int) -> str:

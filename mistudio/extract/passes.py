@@ -27,9 +27,13 @@ def load_both(config: ExtractConfig) -> tuple[LoadedModel, SAE, ExtractConfig]:
     Raises:
         MistudioError: one of them cannot be loaded, they do not fit, or nothing says where the SAE was trained.
     """
-    loaded = load_model(config.model, device=config.device, dtype=config.dtype)
-    sae = load_sae(config.sae).to(loaded.device)
-    return loaded, sae, _completed(config, loaded, sae)
+    try:
+        loaded = load_model(config.model, device=config.device, dtype=config.dtype)
+        sae = load_sae(config.sae).to(loaded.device)
+        return loaded, sae, _completed(config, loaded, sae)
+    except torch.OutOfMemoryError as error:
+        raise ModelError("The GPU's memory does not hold model and SAE.",
+                         "Use another GPU, another dtype, or MISTUDIO_DEVICE=cpu.") from error
 
 
 def collect_batch(config: ExtractConfig, loaded: LoadedModel, features: FeatureRange, collected: Collected,

@@ -36,6 +36,13 @@ class Prediction:
     seconds: float
     tokens_per_second: float
 
+    def sentence(self) -> str:
+        """For people, in page and shell."""
+        passes = "one pass" if self.passes == 1 else f"{self.passes} passes"
+        return (f"About {self.seconds / 60:,.1f} minutes at {self.tokens_per_second:,.0f} tokens/s in {passes}, "
+                f"{self.memory / 1e9:,.1f} GB of memory, {self.disk / 1e6:,.0f} MB in the database and, while it runs, "
+                f"{self.checkpoint / 1e6:,.0f} MB for the checkpoint. Nothing was stored.")
+
 
 def predict(config: ExtractConfig, say: Progress) -> Prediction:
     """Load model and SAE, run a few batches, and work out the rest.

@@ -36,7 +36,7 @@ class FeatureRange:
             return self.sae.encode(resid)
         batch = (context, len(resid))
         if batch not in self._cutoffs:
-            self._cutoffs[batch] = self.whole.cutoff(resid, len(self)).cpu()
+            self._cutoffs[batch] = self.whole.cutoff(resid).cpu()
         return self.sae.encode(resid, self._cutoffs[batch].to(resid.device))
 
 

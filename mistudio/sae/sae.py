@@ -88,7 +88,7 @@ class SAE:
             return torch.zeros_like(pre).scatter_(-1, index, value.relu_())
         return pre.relu_()
 
-    def cutoff(self, x: Tensor, block: int) -> Tensor:
+    def cutoff(self, x: Tensor, block: int = 16_384) -> Tensor:
         """What parts a TopK SAE's k largest pre-activations of a token from the others, ``[..., 1]``.
 
         It lies halfway between the last of them and the next one, so that a part whose numbers differ by rounding

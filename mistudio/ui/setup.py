@@ -125,10 +125,7 @@ def _estimate(config: ExtractConfig) -> None:
         from mistudio.extract.predict import predict
 
         guess = predict(config, lambda *_step: None)
-        passes = "one pass" if guess.passes == 1 else f"{guess.passes} passes"
-        st.info(f"About {guess.seconds / 60:,.1f} minutes at {guess.tokens_per_second:,.0f} tokens/s in {passes}, "
-                f"{guess.memory / 1e9:,.1f} GB of memory, and {guess.disk / 1e6:,.0f} MB in the database. Nothing was "
-                "stored.", icon=":material/speed:")
+        st.info(guess.sentence(), icon=":material/speed:")
 
 
 def _unfinished(engine: Engine) -> None:

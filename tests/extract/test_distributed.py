@@ -9,16 +9,8 @@ import pytest
 
 from mistudio.errors import MistudioError, ModelError
 from mistudio.extract.pipeline import extract
-from mistudio.settings import settings
 from mistudio.store import open_store
-from tests.extract.outcome import outcome, tiny_config
-
-
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path / "data"))
-    settings.cache_clear()
-    return tiny_config(tmp_path)
+from tests.extract.outcome import outcome
 
 
 @pytest.fixture

@@ -6,17 +6,8 @@ import torch
 from mistudio.extract.collected import Collected
 from mistudio.extract.predict import predict
 from mistudio.extract.ranges import kept_bytes
-from mistudio.settings import settings
 from tests.cli.test_shell import as_json, shell
-from tests.extract.outcome import tiny_config
 from tests.tiny import D_SAE
-
-
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path / "data"))
-    settings.cache_clear()
-    return tiny_config(tmp_path)
 
 
 def test_the_formula_of_the_kept_windows_is_what_they_take(config):

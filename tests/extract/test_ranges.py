@@ -10,24 +10,15 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from sqlmodel import select
 
-from mistudio import settings as mistudio_settings
 from mistudio.errors import CorpusError
 from mistudio.extract.pipeline import extract
 from mistudio.extract.ranges import FeatureRange, features_at_once
 from mistudio.sae.load import load_sae
 from mistudio.sae.sae import SAE
-from mistudio.store import Extraction, Feature, open_store, session
+from mistudio.store import Extraction, open_store, session
 from mistudio.store.examples import Examples, Reference
-from mistudio.store.tables import FeatureExamples, ReferenceWindow
-from tests.extract.outcome import tiny_config
+from tests.extract.outcome import stored
 from tests.tiny import D_IN, D_SAE
-
-
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path / "data"))
-    mistudio_settings.settings.cache_clear()
-    return tiny_config(tmp_path)
 
 
 def architecture(folder, name):
@@ -45,16 +36,10 @@ def architecture(folder, name):
     (folder / "cfg.json").write_text(json.dumps(told | {"architecture": name}))
 
 
-def stored(engine):
+def exact_and_rounded(engine):
     """Everything an extraction stored: numbers that may differ by rounding apart from those that may not."""
-    with session(engine) as work:
-        extraction = work.exec(select(Extraction)).one()
-        features = work.exec(select(Feature).order_by(Feature.index)).all()
-        blobs = dict(work.exec(select(Feature.index, FeatureExamples.blob).join(
-            FeatureExamples, FeatureExamples.feature_id == Feature.id)).all())
-        windows = [Reference.from_blob(blob) for blob in work.exec(
-            select(ReferenceWindow.blob).order_by(ReferenceWindow.number))]
-    assert extraction.state == "done"
+    extraction, features, blobs, windows = stored(engine)
+    windows = [Reference.from_blob(blob) for blob in windows]
     examples = {index: Examples.from_blob(blob) for index, blob in blobs.items()}
     exact = [(extraction.tokens, extraction.contexts), sorted(examples)]
     exact += [(row.index, row.active_tokens, row.state) for row in features]
@@ -71,9 +56,9 @@ def stored(engine):
 def assert_same(engine, folder, config):
     whole = open_store(f"sqlite:///{folder / 'whole.db'}")
     extract(whole, config)
-    exact, rounded = stored(whole)
+    exact, rounded = exact_and_rounded(whole)
     whole.dispose()
-    exact_here, rounded_here = stored(engine)
+    exact_here, rounded_here = exact_and_rounded(engine)
     assert exact_here == exact
     assert all(np.allclose(one, other, rtol=2e-3, atol=1e-3)
                for one, other in zip(rounded_here, rounded, strict=True))
@@ -141,6 +126,7 @@ def test_topk_of_ranges_is_topk_of_the_whole(seed, d_sae, size, k):
         if features.last == d_sae:
             break
         features = features.next(size)
+    assert torch.allclose(sae.cutoff(x, size), sae.cutoff(x), atol=1e-5)
     found, expected = torch.cat(parts, -1), sae.encode(x)
     assert torch.equal(found > 0, expected > 0)
     assert torch.allclose(found, expected, atol=1e-5)

@@ -14,7 +14,7 @@ from mistudio.errors import CorpusError, ModelError, StoreError
 from mistudio.extract.pipeline import extract
 from mistudio.settings import settings
 from mistudio.store import Extraction, open_store, session
-from tests.extract.outcome import outcome, tiny_config
+from tests.extract.outcome import outcome
 
 KILLED_AT_A_BATCH = """
 import os, signal, sys
@@ -32,13 +32,6 @@ def progress(step, share, detail):
 
 extract(open_store(sys.argv[1]), ExtractConfig.model_validate_json(sys.argv[2]), progress)
 """
-
-
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path / "data"))
-    settings.cache_clear()
-    return tiny_config(tmp_path)
 
 
 def checkpoints():

@@ -29,7 +29,27 @@ class Reply:
     finish: str = "stop"
 
 
-class FakeServer:
+class LocalServer:
+    """Serves on this machine while it is entered; ``handler`` finds it as its ``owner``."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0):
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (handler,), {"owner": self}))
+        self.http.daemon_threads, self.http.block_on_close = True, False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+
+class FakeServer(LocalServer):
     """Answers each prompt with the next of ``replies``, or else with ``answer(messages)``.
 
     ``latency`` is seconds before an answer; while ``gate`` is an event, all answers but the first ``free`` wait until
@@ -45,23 +65,12 @@ class FakeServer:
         self.requests: list[dict] = []
         self.in_flight = self.most_in_flight = 0
         self.arrived = threading.Condition()
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self.http = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self.http.daemon_threads, self.http.block_on_close = True, False
+        super().__init__(_Handler, port)
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_error) -> None:
+    def __exit__(self, *error) -> None:
         if self.gate:
             self.gate.set()
-        self.http.shutdown()
-        self.http.server_close()
+        super().__exit__(*error)
 
     def wait_for_requests(self, count: int, timeout: float = 20) -> None:
         """Block until that many prompts have arrived."""

@@ -8,33 +8,21 @@ import json
 import re
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
+
+from tests.servers.base import LocalServer
 
 COMMIT = "0" * 39 + "1"
 
 
-class Hub:
+class Hub(LocalServer):
     """Serves every repository under ``root`` at one commit. ``fetched`` lists the files that were downloaded."""
 
     def __init__(self, root: Path):
         self.root, self.fetched = root, []
-        handler = type("Handler", (_Handler,), {"owner": self})
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.http.daemon_threads, self.http.block_on_close = True, False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.server_address[1]}"
-
-    def __enter__(self):
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_error) -> None:
-        self.http.shutdown()
-        self.http.server_close()
+        super().__init__(_Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,3 @@
+"""The small extraction that most tests here run."""
+
+from tests.extract.outcome import config  # noqa: F401
