@@ -65,10 +65,11 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     d_sae: Annotated[int | None, typer.Option(help="Features of a random SAE; the demo's if unset.")] = None,
     batch_size: Annotated[int, typer.Option(help="Contexts a batch.")] = 16,
+    dtype: Annotated[str, typer.Option(help="Number format of the model.")] = "bfloat16",
 ):
     with tempfile.TemporaryDirectory() as scratch:
         model, sae = random_pair(Path(scratch), d_sae) if d_sae else (demo_model(print), SAE_FOLDER)
-        loaded, sae, config = load_both(ExtractConfig(model=str(model), sae=str(sae), device=device,
+        loaded, sae, config = load_both(ExtractConfig(model=str(model), sae=str(sae), device=device, dtype=dtype,
                                                       batch_size=batch_size, tokens=tokens * (rounds + 1)))
     hook_point, length = config.hook_point, config.context_length
     stream = read_contexts(config, loaded)

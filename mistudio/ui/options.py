@@ -51,7 +51,7 @@ def _widget(config: type[BaseModel], name: str) -> Any:
     return st.number_input(
         shown, min_value=None if low is None else kind(low), max_value=None if high is None else kind(high),
         value=None if field.default is None else kind(field.default), step=1 if whole else (1.0 if high != 2 else 0.1),
-        placeholder="provider's default", **common)
+        placeholder="automatic", **common)
 
 
 def _limit(field: FieldInfo, *sides: str) -> float | None:
