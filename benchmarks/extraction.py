@@ -65,7 +65,7 @@ def main(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     d_sae: Annotated[int | None, typer.Option(help="Features of a random SAE; the demo's if unset.")] = None,
     batch_size: Annotated[int, typer.Option(help="Contexts a batch.")] = 16,
-    dtype: Annotated[str, typer.Option(help="Number format of the model.")] = "bfloat16",
+    dtype: Annotated[str, typer.Option(help="Number format of the model.")] = "auto",
 ):
     with tempfile.TemporaryDirectory() as scratch:
         model, sae = random_pair(Path(scratch), d_sae) if d_sae else (demo_model(print), SAE_FOLDER)

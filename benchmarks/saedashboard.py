@@ -15,8 +15,9 @@ sample, statistics or logits, and neither reads or stores anything.
   token, and a running topk over them.
 - lean: the same, but up to the hook point only, and over each context's maxima. All of its work is part of ours.
 - ours: all of ``extract``, from loading the model and reading the corpus to the last row in SQLite.
-- SAEDashboard: its default settings on the first features, in one of its batches; it has no cost that more features
-  would share, but for the forward passes, which are repeated for every batch of 256. Loading and writing are left out.
+- SAEDashboard: one whole batch of features, once with its default settings (256 features) and once with those of its
+  runner for Neuronpedia (128). More features have no cost to share: each batch repeats the forward passes. Loading and
+  writing are left out.
 """
 
 import json
@@ -123,25 +124,26 @@ def ours(folder: Path, tokens: int, round_: int) -> tuple[float, float, np.ndarr
     return seconds, active.sum() / counted, largest
 
 
-def saedashboard(python: Path, folder: Path, features: int, loaded: LoadedModel, tokens: torch.Tensor,
-                 largest: np.ndarray) -> float:
-    """Seconds of SAEDashboard for some features, once it is sure that it read and found the same as we did."""
+def saedashboard(python: Path, folder: Path, loaded: LoadedModel, tokens: torch.Tensor,
+                 largest: np.ndarray) -> dict[str, tuple[float, int]]:
+    """Seconds and features of SAEDashboard by settings, once it is sure that it read and found the same as we did."""
     script = Path(__file__).with_name("saedashboard_peer.py")
-    done = subprocess.run([python, "-W", "ignore", script, folder, str(features)], check=True, stdout=subprocess.PIPE,
+    done = subprocess.run([python, "-W", "ignore", script, folder], check=True, stdout=subprocess.PIPE,
                           text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     if found["threads"] != torch.get_num_threads():
         raise SystemExit(f"SAEDashboard ran on {found['threads']} threads, we on {torch.get_num_threads()}.")
     resid = torch.from_numpy(np.load(folder / "peer_resid.npy"))
     torch.testing.assert_close(resid, resid_of(loaded, tokens[:len(resid)]), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found["largest"], largest[:features], atol=1e-3)
-    return found["seconds"]
+    for made in found["made"].values():
+        np.testing.assert_allclose(made["largest"], largest[:len(made["largest"])], atol=1e-3)
+    return {f"SAEDashboard, {settings}": (made["seconds"], len(made["largest"]))
+            for settings, made in found["made"].items()}
 
 
 def main(
     peers: Annotated[Path, typer.Option(help="Python of the environment that has SAEDashboard.")],
     tokens: Annotated[int, typer.Option(help="Tokens of the corpus.")] = 131_072,
-    features: Annotated[int, typer.Option(help="Features that SAEDashboard makes.")] = 64,
     rounds: Annotated[int, typer.Option(help="Rounds.")] = 3,
     vocabulary: Annotated[int, typer.Option(help="Tokens the model knows.")] = 8_192,
     batch_size: Annotated[int, typer.Option(help="Contexts a batch of the naive pass.")] = 16,
@@ -154,7 +156,8 @@ def main(
         loaded = load_model(str(folder / "model"), device="cpu", dtype="float32")
         make_sae(folder / "sae", loaded, rows)
         sae = load_sae(str(folder / "sae"))
-        seconds: dict[str, list[float]] = {"naive": [], "lean": [], "ours": [], "SAEDashboard": []}
+        seconds: dict[str, list[float]] = {"naive": [], "lean": [], "ours": []}
+        counts = dict.fromkeys(seconds, D_SAE)
         for round_ in range(rounds):
             best = {}
             for name in ("naive", "lean"):
@@ -165,16 +168,16 @@ def main(
             for each in best.values():
                 np.testing.assert_allclose(each[0], largest, atol=1e-5)
             seconds["ours"].append(took)
-            seconds["SAEDashboard"].append(saedashboard(peers, folder, features, loaded, rows, largest))
+            for name, (took, counts[name]) in saedashboard(peers, folder, loaded, rows, largest).items():
+                seconds.setdefault(name, []).append(took)
             print(f"round {round_ + 1}: " + ", ".join(f"{name} {took[-1]:.1f} s" for name, took in seconds.items()),
                   flush=True)
     print(f"{torch.get_num_threads()} threads; {rows.numel():,} tokens; vocabulary {vocabulary:,}; L0 {l0:.0f} of "
           f"{D_SAE:,} ({l0 / D_SAE:.1%}); medians of {rounds} rounds")
-    counts = dict.fromkeys(seconds, D_SAE) | {"SAEDashboard": features}
     own = statistics.median(seconds["ours"]) / D_SAE
     for name, each in seconds.items():
         median = statistics.median(each)
-        print(f"{name:14}{median:8.1f} s {counts[name]:6,} features {median / counts[name]:9.5f} s a feature "
+        print(f"{name:22}{median:8.1f} s {counts[name]:6,} features {median / counts[name]:9.5f} s a feature "
               f"{median / counts[name] / own:8.2f} x ours")
 
 

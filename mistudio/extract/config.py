@@ -32,7 +32,9 @@ class ExtractConfig(BaseModel):
     context_length: int | None = Field(None, ge=8, le=4096, description="Tokens a context; the SAE's own, or 128.")
     name: str = Field("", description="A name for the extraction; made from model and SAE if empty.")
     device: str = Field("auto", description="auto, cpu or cuda.")
-    dtype: str = Field("bfloat16", description="Number format the model runs in: bfloat16, float16 or float32.")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Number format the model runs in; auto is bfloat16, or float32 on a CPU that does not "
+        "multiply bfloat16.")
     batch_size: int = Field(16, ge=1, description="Contexts a batch.")
     features_at_once: int | None = Field(None, ge=1, description="Features collected in one pass over the corpus, "
                                          "which is repeated for the next ones; as many as fit into memory if unset.")

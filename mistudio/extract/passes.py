@@ -22,7 +22,7 @@ Progress = Callable[[str, float, str], None]
 
 
 def load_both(config: ExtractConfig) -> tuple[LoadedModel, SAE, ExtractConfig]:
-    """Model and SAE on their device, and the config with what the SAE's files add to it.
+    """Model and SAE on their device, and the config with what the SAE's files and the device add to it.
 
     Raises:
         MistudioError: one of them cannot be loaded, they do not fit, or nothing says where the SAE was trained.
@@ -93,7 +93,7 @@ def read_contexts(config: ExtractConfig, loaded: LoadedModel) -> Iterator[Contex
 
 
 def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractConfig:
-    """The config with what the SAE's files add to it, and the hook point by our name.
+    """The config with what the SAE's files and the device add to it, and the hook point by our name.
 
     Raises:
         MistudioError: nothing says where the SAE was trained, or it does not fit there.
@@ -112,7 +112,7 @@ def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractC
         return trained if wanted is None else wanted
 
     return config.model_copy(update={
-        "hook_point": hook_point, "center": first(config.center, sae.center),
+        "hook_point": hook_point, "dtype": str(loaded.model.dtype).removeprefix("torch."), "center": first(config.center, sae.center),
         "fold_value_biases": first(config.fold_value_biases, sae.fold_value_biases),
         "prepend_bos": first(config.prepend_bos, sae.prepend_bos),
         "context_length": first(config.context_length, sae.context_length or 128)})

@@ -146,6 +146,16 @@ def test_packed_contexts_keep_documents_and_splits_apart(engine, config, tmp_pat
     assert len(contexts_of) > len(set(contexts_of)), "some context gave examples of two documents"
 
 
+def test_a_format_left_to_the_device_is_stored_by_its_name(engine, material):
+    config = ExtractConfig(**material, tokens=1_000, device="cpu", top=(4, 2, 3), sample=(5, 3, 4))
+    extraction_id = extract(engine, config)
+    with session(engine) as work:
+        row = work.get_one(Extraction, extraction_id)
+    used = load_model(config.model, device="cpu", dtype="auto").model.dtype
+    assert config.dtype == "auto"
+    assert row.dtype == row.config["dtype"] == str(used).removeprefix("torch.")
+
+
 @pytest.mark.parametrize(("hook_point", "ours"), [
     ("blocks.1.hook_mlp_out", "layers.1.mlp"), ("model.layers.0", "layers.0"), ("layers.2.attn.z", "layers.2.attn.z")])
 def test_other_hook_points_are_stored_by_our_name(engine, config, hook_point, ours):
