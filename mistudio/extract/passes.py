@@ -11,7 +11,7 @@ from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import Contexts, contexts
 from mistudio.extract.corpus.source import corpus_documents
 from mistudio.extract.ranges import FeatureRange
-from mistudio.model.families import resolve
+from mistudio.model.families import drop_blocks_behind, resolve
 from mistudio.model.hook import activations_at, width_at
 from mistudio.model.load import LoadedModel, load_model
 from mistudio.sae.load import load_sae
@@ -101,18 +101,22 @@ def _completed(config: ExtractConfig, loaded: LoadedModel, sae: SAE) -> ExtractC
     hook_point = config.hook_point or sae.hook_point
     if not hook_point:
         raise SAEError("The SAE's files do not say where it was trained.", "Name a hook point, for example layers.9.")
-    hook_point = str(resolve(loaded.model, hook_point)[0])
+    point = resolve(loaded.model, hook_point)[0]
+    hook_point = str(point)
     width = width_at(loaded, hook_point)
     if sae.d_in != width:
         raise SAEError(
             f"The SAE does not fit the model: its d_in is {sae.d_in}, hook point {hook_point} of {config.model!r} has "
             f"{width}.", "Use the SAE with the model and at the hook point it was trained on.")
 
+    drop_blocks_behind(loaded.model, point)
+
     def first(wanted, trained):
         return trained if wanted is None else wanted
 
     return config.model_copy(update={
-        "hook_point": hook_point, "dtype": str(loaded.model.dtype).removeprefix("torch."), "center": first(config.center, sae.center),
+        "hook_point": hook_point, "dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "center": first(config.center, sae.center),
         "fold_value_biases": first(config.fold_value_biases, sae.fold_value_biases),
         "prepend_bos": first(config.prepend_bos, sae.prepend_bos),
         "context_length": first(config.context_length, sae.context_length or 128)})

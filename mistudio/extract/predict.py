@@ -10,7 +10,7 @@ import torch
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
-from mistudio.extract.ranges import FeatureRange, features_at_once, kept_bytes
+from mistudio.extract.ranges import FeatureRange, features_at_once, kept_bytes, working_bytes
 
 BATCHES = 4
 # Of the examples' bytes, what their compressed blobs take in the database (measured on the demo: 31.6 of 83 MB).
@@ -21,11 +21,11 @@ COMPRESSED = 0.4
 class Prediction:
     """Bytes and seconds.
 
-    ``memory`` is the most the process will hold, as it was after a few batches: everything is taken at the start, and
-    nothing grows with the corpus. Of it ``kept`` are the windows of the features that one pass collects, ``d_pass *
-    places * (6 * window + 36)`` with the sum of all top and sample places. ``disk`` is the database's growth,
-    ``checkpoint`` the file kept while it runs. ``passes`` over the corpus are made, more than one where the windows of
-    all features do not fit into memory.
+    ``memory`` is the most the process will hold: what it held after a few batches (everything is taken at the start,
+    and nothing grows with the corpus) and what a batch needs while it is worked on. Of it ``kept`` are the windows of
+    the features that one pass collects, ``d_pass * places * (6 * window + 36)`` with the sum of all top and sample
+    places. ``disk`` is the database's growth, ``checkpoint`` the file kept while it runs. ``passes`` over the corpus
+    are made, more than one where the windows of all features do not fit into memory.
     """
 
     memory: int
@@ -67,5 +67,6 @@ def predict(config: ExtractConfig, say: Progress) -> Prediction:
     rate = (collected.statistics.tokens - tokens) / (time.monotonic() - started) / passes
     kept = kept_bytes(config, len(features))
     return Prediction(
-        memory=psutil.Process().memory_info().rss, kept=kept, disk=int(COMPRESSED * kept_bytes(config, sae.d_sae)),
-        checkpoint=kept, passes=passes, seconds=config.tokens / rate, tokens_per_second=rate)
+        memory=psutil.Process().memory_info().rss + working_bytes(config, len(features)), kept=kept,
+        disk=int(COMPRESSED * kept_bytes(config, sae.d_sae)), checkpoint=kept, passes=passes,
+        seconds=config.tokens / rate, tokens_per_second=rate)

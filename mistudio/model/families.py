@@ -62,6 +62,14 @@ def blocks(model: PreTrainedModel) -> nn.ModuleList:
                      "Name the path of a module of the model as the hook point.")
 
 
+def drop_blocks_behind(model: PreTrainedModel, point: HookPoint) -> None:
+    """Free the weights of all blocks behind a hook point: the forward pass never comes to them."""
+    if point.layer is not None:
+        every = blocks(model)
+        for number in range(point.layer + 1, len(every)):
+            every[number] = nn.Identity()
+
+
 def parts(model: PreTrainedModel) -> Parts | None:
     """The parts of the model's blocks; None for a family that is not listed."""
     found = FAMILIES.get(model.config.get_text_config().model_type)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mistudio.errors import ModelError
-from mistudio.model.families import resolve
+from mistudio.model.families import blocks, drop_blocks_behind, resolve
 from mistudio.model.hook import activations_at, width_at
 from mistudio.model.hook_point import parse_hook_point
 from mistudio.model.load import load_model
@@ -87,6 +87,17 @@ def test_nothing_after_the_hook_point_runs(family, place, runs):
     for handle in handles:
         handle.remove()
     assert set(done) == runs
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_blocks_behind_the_hook_point_need_not_be_there(tmp_path, kind):
+    loaded = load_model(str(save_family(kind, tmp_path)), device="cpu", dtype="float32")
+    for name in ("layers.1", "layers.0.mlp"):
+        before = activations_at(loaded, name, TOKENS, MASK)
+        drop_blocks_behind(loaded.model, parse_hook_point(name))
+        assert torch.equal(activations_at(loaded, name, TOKENS, MASK), before)
+        behind = blocks(loaded.model)[int(name[7]) + 1:]
+        assert len(behind) and not list(behind.parameters())
 
 
 def test_heads_have_a_width_of_their_own(family):
