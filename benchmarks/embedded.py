@@ -15,8 +15,9 @@ import typer
 from sqlmodel import select
 
 from mistudio.errors import MistudioError
-from mistudio.label.ask import ask, evidence_for
+from mistudio.label.ask import ask
 from mistudio.label.config import LabelConfig
+from mistudio.label.one import evidence_for
 from mistudio.label.prompts import render
 from mistudio.label.providers import make_provider
 from mistudio.store import Extraction, Feature, open_store, session

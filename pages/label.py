@@ -3,12 +3,12 @@
 import streamlit as st
 
 from mistudio.errors import MistudioError
-from mistudio.label.ask import preview
-from mistudio.label.background import launch
+from mistudio.jobs.background import launch
+from mistudio.jobs.estimate import Estimate, estimate
+from mistudio.jobs.labeling import start_run
 from mistudio.label.config import LabelConfig
-from mistudio.label.estimate import Estimate, estimate
+from mistudio.label.one import preview
 from mistudio.label.providers import make_provider
-from mistudio.label.run import start_run
 from mistudio.label.selection import parse_indices
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, count_features, get_feature, neighbours

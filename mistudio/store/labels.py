@@ -22,8 +22,11 @@ def current_label(work: Session, feature_id: int) -> Label | None:
     return work.get(Label, feature.label_id) if feature.label_id else None
 
 
-def add_label(work: Session, label: Label, *, replace_protected: bool = False) -> bool:
+def add_label(work: Session, label: Label, *, replace_protected: bool = False, current: bool = True) -> bool:
     """Store a label and make it current, unless a person's label stands in its way (it is then only history).
+
+    Args:
+        current: false for a label that is only to be in the history.
 
     Returns:
         Whether it became the current label.
@@ -36,6 +39,8 @@ def add_label(work: Session, label: Label, *, replace_protected: bool = False) -
         raise StoreError("A label cannot be empty.", "Write a few words, or reject the label instead.")
     work.add(label)
     work.flush()
+    if not current:
+        return False
     if label.origin != "human" and not replace_protected and is_protected(current_label(work, label.feature_id)):
         return False
     point_to(work, label.feature_id, label.id)

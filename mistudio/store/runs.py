@@ -1,42 +1,22 @@
-"""Runs and their items: the queue, the lease that keeps two workers off one run, and what came of each feature."""
+"""Runs: the lease that keeps two workers off one run, and how far it is. Their items: ``store.items``."""
 
 from datetime import timedelta
 
-from sqlalchemy import case, func, insert, update
-from sqlalchemy.orm import load_only
+from sqlalchemy import func, insert, update
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
-from mistudio.store.features import FeatureFilter, _matching
-from mistudio.store.labels import add_label, is_protected
-from mistudio.store.tables import Feature, Label, Run, RunItem, now
+from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
 
 # A worker beats every two seconds; one that has been silent so long is gone.
 STALE = timedelta(seconds=30)
 ITEM_STATES = ("queued", "done", "failed", "skipped")
-PROTECTED = "a person wrote or approved its label"
-
-
-def plan_items(work: Session, extraction_id: int, wanted: FeatureFilter, *, replace_human: bool = False) -> list[dict]:
-    """One item for each matching feature, in order of index: queued, or skipped with the reason."""
-    query = _matching(select(Feature.id, Feature.state, Feature.active_tokens, Label), extraction_id, wanted)
-    rows = work.exec(query.order_by(col(Feature.index)).options(load_only(Label.origin, Label.verdict)))
-    items = []
-    for feature_id, state, active, label in rows:
-        kind, reason = "", ""
-        if state == "dead":
-            kind, reason = "dead", "dead: never active"
-        elif state == "rare":
-            kind, reason = "rare", f"rare: active on only {active} tokens"
-        elif not replace_human and is_protected(label):
-            kind, reason = "protected", PROTECTED
-        items.append({"feature_id": feature_id, "state": "skipped" if kind else "queued", "reason_kind": kind,
-                      "reason": reason})
-    return items
+# The state that asking to stop leads to.
+STOPPED = {"pause": "paused", "cancel": "cancelled"}
 
 
 def create_run(work: Session, extraction_id: int, config: dict, items: list[dict], kind: str = "label") -> Run:
-    """A queued run with its items (as ``plan_items`` makes them)."""
+    """A queued run with its items (as ``store.items`` plans them)."""
     run = Run(extraction_id=extraction_id, kind=kind, config=config, heartbeat=now())
     work.add(run)
     work.flush()
@@ -72,34 +52,16 @@ def run_counts(work: Session, run_id: int) -> dict[str, int]:
     return dict.fromkeys(ITEM_STATES, 0) | dict(rows.all())
 
 
-def queued_features(work: Session, run_id: int) -> list[tuple[int, int]]:
-    """``(feature id, index)`` of the features still to do, in order of index."""
-    query = (select(Feature.id, Feature.index).join(RunItem, col(RunItem.feature_id) == Feature.id)
-             .where(RunItem.run_id == run_id, RunItem.state == "queued").order_by(col(Feature.index)))
-    return [tuple(row) for row in work.exec(query)]
-
-
-def failures_by_reason(work: Session, run_id: int, state: str = "failed") -> list[tuple[str, str, int]]:
-    """``(kind, one reason of that kind, count)`` of failed (or skipped) items, most frequent first."""
-    count = func.count()
-    query = (select(RunItem.reason_kind, func.min(RunItem.reason), count)
-             .where(RunItem.run_id == run_id, RunItem.state == state).group_by(RunItem.reason_kind)
-             .order_by(count.desc(), RunItem.reason_kind))
-    return [tuple(row) for row in work.exec(query)]
-
-
-def failed_items(work: Session, run_id: int, limit: int = 100) -> list[tuple[int, RunItem]]:
-    """``(feature index, item)`` of failed items, in order of index: reason and raw reply are on the item."""
-    query = (select(Feature.index, RunItem).join(RunItem, col(RunItem.feature_id) == Feature.id)
-             .where(RunItem.run_id == run_id, RunItem.state == "failed").order_by(col(Feature.index)).limit(limit))
-    return [tuple(row) for row in work.exec(query)]
-
-
 def recent_labels(work: Session, run_id: int, limit: int = 20) -> list[tuple[Feature, Label]]:
-    """The labels a run wrote last, newest first, each with its feature."""
+    """The labels a run chose (or scored) last, newest first, each with its feature."""
+    kind = work.get_one(Run, run_id).kind
+    # By the newest row written: there is an index for that, and none for the time an item was closed.
+    newest, of_run = (Label.id, Label.run_id) if kind == "label" else (func.max(Score.id), Score.run_id)
     query = (select(Feature, Label).join(Label, col(Label.feature_id) == Feature.id)
-             .where(Label.run_id == run_id).order_by(col(Label.id).desc()).limit(limit))
-    return [tuple(row) for row in work.exec(query)]
+             .join(RunItem, col(RunItem.label_id) == Label.id).where(RunItem.run_id == run_id, of_run == run_id))
+    if kind != "label":
+        query = query.join(Score, col(Score.label_id) == Label.id).group_by(Feature.id, Label.id)
+    return [tuple(row) for row in work.exec(query.order_by(newest.desc()).limit(limit))]
 
 
 def seconds_a_label(work: Session, provider: str, model: str = "") -> float | None:
@@ -111,13 +73,32 @@ def seconds_a_label(work: Session, provider: str, model: str = "") -> float | No
     return work.exec(select(func.avg(last.c.seconds))).one()
 
 
-def request_cancel(work: Session, run_id: int) -> None:
-    """Ask a run to stop after the calls in flight; one that nobody works on stops at once."""
+def seconds_a_score(work: Session, judges: dict[str, str]) -> float | None:
+    """Seconds to score a label by all these methods, by the means of each one's last 50 scores; None when one of them
+    never scored.
+
+    Args:
+        judges: who judges, by method.
+    """
+    means = []
+    for method, judge in judges.items():
+        last = (select(Score.seconds).where(Score.method == method, Score.judge == judge)
+                .order_by(col(Score.id).desc()).limit(50).subquery())
+        means.append(work.exec(select(func.avg(last.c.seconds))).one())
+    return None if None in means else sum(means)
+
+
+def request_stop(work: Session, run_id: int, stop: str) -> None:
+    """Ask a run to end after the calls in flight; one that nobody works on ends at once.
+
+    Args:
+        stop: ``pause`` or ``cancel``. Both can be resumed; a cancelled run is one that somebody gave up.
+    """
     run = get_run(work, run_id)
-    if run.state in ("queued", "interrupted"):
-        run.state, run.finished_at = "cancelled", now()
+    if run.state in ("queued", "interrupted") or (run.state == "paused" and stop == "cancel"):
+        run.state, run.finished_at = STOPPED[stop], now()
     elif run.state == "running":
-        run.cancel = True
+        run.stop = stop
     work.add(run)
 
 
@@ -131,18 +112,21 @@ def take_lease(work: Session, run_id: int, owner: str) -> bool:
     return taken.rowcount == 1
 
 
-def beat(work: Session, run_id: int, owner: str) -> bool | None:
-    """Keep the lease. True when the run was asked to stop, False when not, None when the lease is lost."""
+def beat(work: Session, run_id: int, owner: str) -> str | None:
+    """Keep the lease. What somebody asked the worker to do ("", pause or cancel); None when the lease is lost."""
     kept = work.exec(update(Run).where(col(Run.id) == run_id, col(Run.owner) == owner).values(heartbeat=now()))
-    if kept.rowcount != 1:
-        return None
-    return work.exec(select(Run.cancel).where(Run.id == run_id)).one()
+    return wish(work, run_id, owner) if kept.rowcount == 1 else None
+
+
+def wish(work: Session, run_id: int, owner: str) -> str | None:
+    """As ``beat``, without keeping the lease."""
+    return work.exec(select(Run.stop).where(Run.id == run_id, Run.owner == owner)).first()
 
 
 def release(work: Session, run_id: int, owner: str, state: str, message: str = "") -> None:
     """Give the lease back and leave the run in a state."""
     work.exec(update(Run).where(col(Run.id) == run_id, col(Run.owner) == owner).values(
-        owner="", cancel=False, state=state, message=message, finished_at=now()))
+        owner="", stop="", state=state, message=message, finished_at=now()))
 
 
 def fail_unowned(work: Session, run_id: int, message: str) -> None:
@@ -172,44 +156,11 @@ def reopen(work: Session, run_id: int, *, failed_too: bool = False) -> int:
             state="queued", reason_kind="", reason="", reply="", updated_at=now()))
     queued = run_counts(work, run_id)["queued"]
     if queued:
-        run.state, run.cancel, run.message, run.finished_at, run.heartbeat = "queued", False, "", None, now()
+        run.state, run.stop, run.message, run.finished_at, run.heartbeat = "queued", "", "", None, now()
     elif run.state == "interrupted":
         run.state, run.message = "done", ""
     work.add(run)
     return queued
-
-
-def finish_item(work: Session, run_id: int, feature_id: int, owner: str, *, label: Label | None = None,
-                state: str = "done", reason_kind: str = "", reason: str = "", reply: str = "",
-                usage: tuple[int | None, int | None, float | None] = (None, None, None),
-                replace_protected: bool = False) -> bool:
-    """Close one item together with its label and what it used, all in the caller's transaction.
-
-    A label that meets one a person wrote meanwhile goes to the history only, and its item is skipped.
-
-    Args:
-        usage: prompt tokens, completion tokens, US dollars; None for what is not known.
-
-    Returns:
-        False, and nothing is written, when the item is closed already or the lease is lost.
-    """
-    # The write comes first: on SQLite a transaction that reads and then writes can fail at once under load.
-    held = select(Run.id).where(Run.id == run_id, Run.owner == owner).exists()
-    closed = work.exec(update(RunItem).where(
-        col(RunItem.run_id) == run_id, col(RunItem.feature_id) == feature_id, col(RunItem.state) == "queued", held)
-        .values(state=state, reason_kind=reason_kind, reason=reason, reply=reply, updated_at=now()))
-    if closed.rowcount != 1:
-        return False
-    if label is not None:
-        current = add_label(work, label, replace_protected=replace_protected)
-        kept_out = {} if current else {"state": "skipped", "reason_kind": "protected", "reason": PROTECTED}
-        work.exec(update(RunItem).where(col(RunItem.run_id) == run_id, col(RunItem.feature_id) == feature_id)
-                  .values(label_id=label.id, **kept_out))
-    prompt, completion, cost = usage
-    work.exec(update(Run).where(col(Run.id) == run_id).values(
-        prompt_tokens=Run.prompt_tokens + (prompt or 0), completion_tokens=Run.completion_tokens + (completion or 0),
-        cost=case((col(Run.cost).is_(None), cost), else_=Run.cost + (cost or 0.0))))
-    return True
 
 
 def _interrupt_stale(work: Session) -> None:
@@ -217,5 +168,5 @@ def _interrupt_stale(work: Session) -> None:
     gone = col(Run.state).in_(("queued", "running")) & (col(Run.heartbeat) < now() - STALE)
     # Most readings find none, and a reading should not take the write lock.
     if work.exec(select(Run.id).where(gone)).first() is not None:
-        work.exec(update(Run).where(gone).values(state="interrupted", owner="", cancel=False, finished_at=now(),
+        work.exec(update(Run).where(gone).values(state="interrupted", owner="", stop="", finished_at=now(),
                                                  message="No program works on it any more."))

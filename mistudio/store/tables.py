@@ -115,10 +115,11 @@ class Label(SQLModel, table=True):
     """A name given to a feature. Rows are only ever added; ``verdict`` is what a person said of this label.
 
     ``origin`` is llm, human or import; ``verdict`` is "", approved or rejected. ``cost`` is US dollars, null when the
-    price is not known. ``confidence`` is the labeler's own, 0 to 1, null when it gave none.
+    price is not known. ``confidence`` is the labeler's own, 0 to 1, null when it gave none. ``score`` is the latest
+    measured quality on the test split, by ``score_method`` (``store.scores``); null when it was not measured.
     """
 
-    __table_args__ = (Index("ix_label_feature", "feature_id"),)
+    __table_args__ = (Index("ix_label_feature", "feature_id"), Index("ix_label_run", "run_id"))
 
     id: int | None = Field(default=None, primary_key=True)
     feature_id: int = Field(foreign_key="feature.id", ondelete="CASCADE")
@@ -139,6 +140,8 @@ class Label(SQLModel, table=True):
     seconds: float | None = None
     author: str = ""
     run_id: int | None = None
+    score: float | None = None
+    score_method: str = ""
     verdict: str = ""
     verdict_by: str = ""
     verdict_at: datetime | None = time_column()
@@ -154,9 +157,11 @@ class LabelVector(SQLModel, table=True):
 
 
 class Run(SQLModel, table=True):
-    """One labeling job. ``state`` is queued, running, done, cancelled, interrupted or failed.
+    """One job over many features; ``kind`` is label or score. ``state`` is queued, running, done, paused, cancelled,
+    interrupted or failed.
 
-    A worker holds the lease while ``owner`` is set and ``heartbeat`` is fresh.
+    A worker holds the lease while ``owner`` is set and ``heartbeat`` is fresh. ``stop`` is what somebody asked it to
+    do: "", pause or cancel.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -170,14 +175,17 @@ class Run(SQLModel, table=True):
     message: str = ""
     owner: str = ""
     heartbeat: datetime | None = time_column()
-    cancel: bool = False
+    stop: str = ""
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
     started_at: datetime | None = time_column()
     finished_at: datetime | None = time_column()
 
 
 class RunItem(SQLModel, table=True):
-    """One feature of a run. ``state`` is queued, done, failed (with reason) or skipped (with reason)."""
+    """One feature of a run. ``state`` is queued, done, failed (with reason) or skipped (with reason).
+
+    ``label_id`` is the label that a labeling run wrote, or that a scoring run is to score.
+    """
 
     __table_args__ = (Index("ix_runitem_state", "run_id", "state"),)
 
@@ -192,19 +200,37 @@ class RunItem(SQLModel, table=True):
 
 
 class Score(SQLModel, table=True):
-    """A measured quality of a label. ``value`` is balanced accuracy, or AUROC for the embedding method."""
+    """A measured quality of a label by one method: detection, fuzzing or embedding (``mistudio.score``).
+
+    ``value`` is balanced accuracy, or AUROC for embedding, with a 95% interval from ``low`` to ``high``; ``weighted``
+    is the same with active windows weighed by strength. ``baseline`` is the value that another feature's label got on
+    the same windows, null where none was tried. ``split`` is select or test. ``recalls`` holds ``[right, all]`` of
+    active windows by decile of the feature's activations and by strength; ``misjudged`` the windows that were judged
+    wrongly; ``evidence`` the seed and the ids of all windows. ``cost`` is US dollars, null when not known.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     label_id: int = Field(foreign_key="label.id", ondelete="CASCADE", index=True)
+    run_id: int | None = Field(default=None, index=True)
     method: str
     judge: str = ""
+    split: str = "test"
     value: float
+    low: float | None = None
+    high: float | None = None
+    weighted: float | None = None
+    baseline: float | None = None
     precision: float | None = None
     recall: float | None = None
     n: int
-    low: float | None = None
-    high: float | None = None
+    recalls: dict = Field(default_factory=dict, sa_type=JSON)
     misjudged: list = Field(default_factory=list, sa_type=JSON)
+    evidence: dict = Field(default_factory=dict, sa_type=JSON)
+    prompt_hash: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    seconds: float | None = None
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
 
 

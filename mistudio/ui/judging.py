@@ -9,8 +9,9 @@ from mistudio.label.config import LabelConfig
 from mistudio.settings import settings
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter
+from mistudio.store.items import failed_items
 from mistudio.store.labels import current_label, edit_label, judge_label, point_to
-from mistudio.store.runs import failed_items, list_runs
+from mistudio.store.runs import list_runs
 from mistudio.store.tables import Feature, Label
 
 MOST_UNDONE = 100
@@ -57,8 +58,8 @@ def regenerate(engine: Engine, extraction_id: int, feature: Feature, config: Lab
     Raises:
         MistudioError: no label came back; the old one stays.
     """
+    from mistudio.jobs.labeling import label_one
     from mistudio.label.providers import make_provider
-    from mistudio.label.run import label_one
 
     with session(engine) as work:
         before = current_label(work, feature.id)

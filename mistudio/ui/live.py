@@ -7,19 +7,12 @@ from html import escape
 import streamlit as st
 
 from mistudio.errors import MistudioError
-from mistudio.label.background import launch
-from mistudio.label.run import resume_run, retry_failed
+from mistudio.jobs.background import launch, trouble
+from mistudio.run import loop
 from mistudio.store.engine import session
 from mistudio.store.examples import load_examples
-from mistudio.store.runs import (
-    failed_items,
-    failures_by_reason,
-    get_run,
-    list_runs,
-    recent_labels,
-    request_cancel,
-    run_counts,
-)
+from mistudio.store.items import failed_items, failures_by_reason
+from mistudio.store.runs import get_run, list_runs, recent_labels, request_stop, run_counts
 from mistudio.store.tables import Run, now
 from mistudio.ui import resources
 from mistudio.ui.page import Here, guard, link, show_error
@@ -29,7 +22,7 @@ from mistudio.ui.tokens import best_example_html, markdown_safe
 # Of a run that has ended fewer are shown: the next thing to do is below them.
 SHOWN_LABELS, SHOWN_AFTERWARDS = 12, 5
 SHOWN_RUNS = 8
-RESUMABLE = ("interrupted", "cancelled", "failed")
+RESUMABLE = ("interrupted", "paused", "cancelled", "failed")
 
 
 def spend(run: Run) -> str:
@@ -68,27 +61,42 @@ def _live(here: Here, run_id: int, api_key: str | None, was_active: bool) -> Non
             st.rerun(scope="app")
         _header(here, run, counts)
         _numbers(run, counts)
-        if run.message:
-            st.error(markdown_safe(run.message), icon=":material/error:")
+        show_message(here, run)
         _landed(here, run)
         show_failures(here, run)
         if run.state not in ACTIVE:
             run_actions(here, run, counts, api_key)
 
 
+def show_message(here: Here, run: Run) -> None:
+    """Why a run waits or ended, where there is something to say."""
+    waits = trouble(here.engine, run.id)
+    if waits:
+        st.warning(markdown_safe(waits), icon=":material/hourglass_empty:")
+    elif run.message:
+        show = st.info if run.state == "paused" else st.error
+        show(markdown_safe(run.message), icon=":material/info:" if run.state == "paused" else ":material/error:")
+
+
 def _header(here: Here, run: Run, counts: dict[str, int]) -> None:
     total = sum(counts.values()) - counts["skipped"]
     finished = counts["done"] + counts["failed"]
-    title, cancel = st.columns([5, 1], vertical_alignment="center")
+    title, stop = st.columns([3, 2], vertical_alignment="center")
     title.markdown(f"**Run {run.id}** · {run.state} · {markdown_safe(labeler(run))}")
     if run.state in ACTIVE:
-        if run.cancel:
-            cancel.caption("Stopping…")
-        elif cancel.button("Cancel", icon=":material/stop:", key=f"cancel-{run.id}", width="stretch"):
-            with session(here.engine) as work:
-                request_cancel(work, run.id)
-            st.rerun(scope="fragment")
+        if run.stop:
+            stop.caption("Pausing…" if run.stop == "pause" else "Stopping…")
+        else:
+            row = stop.container(horizontal=True, horizontal_alignment="right")
+            for wish, icon in (("pause", ":material/pause:"), ("cancel", ":material/stop:")):
+                row.button(wish.capitalize(), icon=icon, key=f"{wish}-{run.id}", on_click=_stop,
+                           args=(here, run.id, wish))
     st.progress(finished / total if total else 1.0, text=f"{finished:,} of {total:,} features")
+
+
+def _stop(here: Here, run_id: int, wish: str) -> None:
+    with guard(), session(here.engine) as work:
+        request_stop(work, run_id, wish)
 
 
 def _numbers(run: Run, counts: dict[str, int]) -> None:
@@ -152,15 +160,15 @@ def run_actions(here: Here, run: Run, counts: dict[str, int], api_key: str | Non
             link("pages/review.py", "Review the labels", ":material/rate_review:", extraction_id=here.id)
         if run.state in RESUMABLE and counts["queued"] and st.button(
                 f"Resume ({counts['queued']:,} left)", icon=":material/play_arrow:", key=f"resume-{run.id}"):
-            _again(here, run, resume_run, api_key)
+            _again(here, run, api_key)
         if counts["failed"] and st.button(f"Retry {counts['failed']:,} failed", icon=":material/refresh:",
                                           key=f"retry-{run.id}"):
-            _again(here, run, retry_failed, api_key)
+            _again(here, run, api_key, failed_too=True)
 
 
-def _again(here: Here, run: Run, reopen, api_key: str | None) -> None:
+def _again(here: Here, run: Run, api_key: str | None, *, failed_too: bool = False) -> None:
     try:
-        reopen(here.engine, run.id)
+        loop.resume(here.engine, run.id, failed_too=failed_too)
         launch(here.engine, run.id, api_key)
     except MistudioError as error:
         show_error(error)
@@ -185,8 +193,7 @@ def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
         with st.expander(title, icon=":material/history:"):
             st.caption(markdown_safe(f"{run.created_at:%d %b %Y %H:%M} UTC · took {took} · cost {spend(run)} · "
                                      f"{counts['queued']:,} queued, {counts['skipped']:,} skipped"))
-            if run.message:
-                st.error(markdown_safe(run.message))
+            show_message(here, run)
             show_failures_flat(here, run)
             run_actions(here, run, counts, api_key)
 

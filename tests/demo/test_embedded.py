@@ -3,12 +3,12 @@
 import pytest
 
 from mistudio.errors import ProviderSetupError
+from mistudio.jobs.labeling import label_one
 from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
 from mistudio.label.completion import completion_text
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import make_provider
 from mistudio.label.providers.embedded import EmbeddedProvider
-from mistudio.label.run import label_one
 from mistudio.store import session
 from mistudio.store.features import get_feature
 

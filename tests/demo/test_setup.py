@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from mistudio.demo.setup import run_demo
-from mistudio.store import Extraction, Feature, Label, runs, session
+from mistudio.store import Extraction, Feature, Label, items, runs, session
 from mistudio.store.extractions import coverage
 
 TOKENS, LABELS = 10_000, 2
@@ -46,9 +46,9 @@ def test_the_demo_extracts_labels_and_says_how_far_it_is(engine, database_url):
     # On so little text a feature may have no example to show the labeler; it is skipped, and says so.
     with session(engine) as work:
         (run,) = runs.list_runs(work, extraction_id)
-        items, skipped = runs.run_counts(work, run.id), runs.failures_by_reason(work, run.id, "skipped")
+        counted, skipped = runs.run_counts(work, run.id), items.failures_by_reason(work, run.id, "skipped")
     assert run.state == "done"
-    assert 1 <= counts.labeled == len(labels) == items["done"] and items["done"] + items["skipped"] == LABELS
+    assert 1 <= counts.labeled == len(labels) == counted["done"] and counted["done"] + counted["skipped"] == LABELS
     assert [kind for kind, _reason, _count in skipped] in ([], ["no examples"])
     assert {label.provider for label in labels} == {"embedded"} and all(label.text for label in labels)
     assert {feature.state for feature in named} == {"live"}

@@ -18,7 +18,7 @@ from mistudio.label.answer import answer_schema
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.providers import list_models, make_provider
-from mistudio.store import runs, session
+from mistudio.store import items, runs, session
 from mistudio.store.features import FeatureFilter
 from tests.label.helpers import run_all
 
@@ -89,7 +89,7 @@ def test_a_run_against_transformers_serve(engine, toy, address):
     with session(engine) as work:
         run, counts = runs.get_run(work, run_id), runs.run_counts(work, run_id)
         labels = runs.recent_labels(work, run_id, 10)
-        failures = runs.failures_by_reason(work, run_id)
+        failures = items.failures_by_reason(work, run_id)
     assert counts["queued"] == counts["skipped"] == 0
     assert (counts["done"], counts["failed"]) == (len(labels), sum(count for _kind, _reason, count in failures))
     assert counts["done"] + counts["failed"] == len(FEATURES)

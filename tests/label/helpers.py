@@ -2,9 +2,9 @@
 
 from sqlmodel import func, select
 
+from mistudio.jobs.labeling import start_run
+from mistudio.jobs.work import work_run
 from mistudio.label.config import LabelConfig
-from mistudio.label.providers import make_provider
-from mistudio.label.run import start_run, work_run
 from mistudio.store import Label, runs, session
 from mistudio.store.features import FeatureFilter, list_features
 from tests.servers.openai_server import MODEL
@@ -20,7 +20,7 @@ def config_for(server, **options):
 
 def run_all(engine, extraction_id, config, wanted=EVERYTHING):
     run_id = start_run(engine, extraction_id, config, wanted)
-    return run_id, work_run(engine, run_id, make_provider(config))
+    return run_id, work_run(engine, run_id)
 
 
 def counts(engine, run_id):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mistudio.label.ask import evidence_for
 from mistudio.label.config import LabelConfig
 from mistudio.label.evidence import NoEvidence, build_evidence
+from mistudio.label.one import evidence_for
 from mistudio.label.sampling import choose, distinct
 from mistudio.store import Extraction, session
 from mistudio.store.examples import Examples, load_examples, load_references

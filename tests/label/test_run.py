@@ -5,12 +5,13 @@ import threading
 import pytest
 
 from mistudio.errors import MistudioError, ReplyError, StoreError
-from mistudio.label import background
+from mistudio.jobs import background
+from mistudio.jobs.estimate import estimate
+from mistudio.jobs.labeling import label_one, start_run
+from mistudio.jobs.work import work_run
 from mistudio.label.config import LabelConfig
-from mistudio.label.estimate import estimate
 from mistudio.label.providers import make_provider
-from mistudio.label.run import label_one, start_run, work_run
-from mistudio.store import runs, session
+from mistudio.store import items, runs, session
 from mistudio.store.features import FeatureFilter, get_feature
 from mistudio.store.labels import current_label, edit_label, history, judge_label
 from tests.label.helpers import EVERYTHING, LABELABLE, config_for, counts, labels_of, run_all
@@ -20,12 +21,12 @@ def test_a_run_labels_every_feature_and_skips_the_dead_one_with_a_reason(engine,
     seen = []
     config = config_for(server)
     run_id = start_run(engine, toy, config, EVERYTHING)
-    assert work_run(engine, run_id, make_provider(config), seen.append) == "done"
+    assert work_run(engine, run_id, on_progress=seen.append) == "done"
     assert counts(engine, run_id) == {"queued": 0, "done": LABELABLE, "failed": 0, "skipped": 1}
     assert labels_of(engine, toy)[:6] == ["digits in numbers", "Python keywords", "closing brackets",
                                           "court and law terms", "prices in dollars", "HTML tags"]
     with session(engine) as work:
-        assert runs.failures_by_reason(work, run_id, "skipped") == [("dead", "dead: never active", 1)]
+        assert items.failures_by_reason(work, run_id, "skipped") == [("dead", "dead: never active", 1)]
         run = runs.get_run(work, run_id)
         label = runs.recent_labels(work, run_id, 1)[0][1]
     assert (run.state, run.owner, run.cost) == ("done", "", None)
@@ -51,7 +52,7 @@ def test_no_more_calls_at_a_time_than_wanted_and_a_slow_one_holds_up_nobody(engi
     config = config_for(server, concurrency=3)
     run_id = start_run(engine, toy, config, FeatureFilter(indices=(0, 1, 2, 3, 4, 5)))
     landed = threading.Event()
-    worker = threading.Thread(target=work_run, args=(engine, run_id, make_provider(config)), kwargs={
+    worker = threading.Thread(target=work_run, args=(engine, run_id), kwargs={
         "on_progress": lambda progress: landed.set() if progress.counts["done"] == 5 else None})
     worker.start()
     assert landed.wait(20)

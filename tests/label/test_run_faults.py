@@ -12,10 +12,11 @@ from datetime import timedelta
 import pytest
 
 from mistudio.errors import StoreError
-from mistudio.label import background
-from mistudio.label.providers import make_provider
-from mistudio.label.run import resume_run, retry_failed, start_run, work_run
-from mistudio.store import Run, runs, session
+from mistudio.jobs import background
+from mistudio.jobs.labeling import start_run
+from mistudio.jobs.work import work_run
+from mistudio.run.loop import resume
+from mistudio.store import Run, items, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.tables import now
 from tests.label.helpers import EVERYTHING, LABELABLE, config_for, counts, labels_a_feature, labels_of, run_all
@@ -32,14 +33,14 @@ def test_each_bad_reply_is_a_failed_item_with_its_reason_and_never_a_label(engin
     assert state == "done"
     assert labels_of(engine, toy) == [None] * 12
     with session(engine) as work:
-        (found, reason, count), = runs.failures_by_reason(work, run_id)
-        items = runs.failed_items(work, run_id)
+        (found, reason, count), = items.failures_by_reason(work, run_id)
+        failed = items.failed_items(work, run_id)
         assert runs.get_run(work, run_id).completion_tokens > 0 or kind == "request"
     assert (found, count) == (kind, 2)
     assert reason
-    assert [index for index, _item in items] == [2, 3]
+    assert [index for index, _item in failed] == [2, 3]
     text = reply.text if isinstance(reply, Reply) else reply
-    assert all(item.reply == (text if isinstance(text, str) else "") for _index, item in items)
+    assert all(item.reply == (text if isinstance(text, str) else "") for _index, item in failed)
 
 
 def test_html_and_nul_in_a_reply_are_stored_as_they_can_be(engine, toy, server):
@@ -53,9 +54,8 @@ def test_retry_failed_labels_only_what_failed(engine, toy, server):
     run_id, _state = run_all(engine, toy, config_for(server, concurrency=1))
     assert counts(engine, run_id)["failed"] == 1
     asked = len(server.requests)
-    assert retry_failed(engine, run_id) == 1
-    config = config_for(server)
-    assert work_run(engine, run_id, make_provider(config)) == "done"
+    assert resume(engine, run_id, failed_too=True) == 1
+    assert work_run(engine, run_id) == "done"
     assert counts(engine, run_id) == {"queued": 0, "done": LABELABLE, "failed": 0, "skipped": 1}
     assert len(server.requests) == asked + 1
     assert labels_a_feature(engine) == [1] * LABELABLE
@@ -65,12 +65,12 @@ def test_a_provider_that_cannot_go_on_stops_the_run_and_resuming_finishes_it(eng
     server.api_key = "right"
     config = config_for(server)
     run_id = start_run(engine, toy, config, EVERYTHING)
-    assert work_run(engine, run_id, make_provider(config, "wrong")) == "failed"
+    assert work_run(engine, run_id, api_key="wrong") == "failed"
     assert counts(engine, run_id)["queued"] == LABELABLE
     with session(engine) as work:
         assert "refuses the API key" in runs.get_run(work, run_id).message
-    assert resume_run(engine, run_id) == LABELABLE
-    assert work_run(engine, run_id, make_provider(config, "right")) == "done"
+    assert resume(engine, run_id) == LABELABLE
+    assert work_run(engine, run_id, api_key="right") == "done"
     assert labels_a_feature(engine) == [1] * LABELABLE
     with session(engine) as work:
         assert "right" not in json.dumps(runs.get_run(work, run_id).config)
@@ -101,13 +101,13 @@ def test_cancel_keeps_what_was_in_flight_and_resuming_finishes(engine, toy, serv
     server.wait_for_requests(2)
     assert run_id in background.active_run_ids()
     with session(engine) as work:
-        runs.request_cancel(work, run_id)
+        runs.request_stop(work, run_id, "cancel")
     threading.Timer(1.2, server.gate.set).start()
     worker.join(20)
     assert counts(engine, run_id)["done"] == 2
     with session(engine) as work:
         assert runs.get_run(work, run_id).state == "cancelled"
-    assert resume_run(engine, run_id) == LABELABLE - 2
+    assert resume(engine, run_id) == LABELABLE - 2
     background.launch(engine, run_id).join(20)
     assert labels_a_feature(engine) == [1] * LABELABLE
     assert run_id not in background.active_run_ids()
@@ -121,7 +121,7 @@ def test_two_workers_never_do_one_run_twice(engine, toy, server):
     def work_it():
         start.wait()
         try:
-            outcomes.append(work_run(engine, run_id, make_provider(config)))
+            outcomes.append(work_run(engine, run_id))
         except StoreError:
             outcomes.append("refused")
 
@@ -146,7 +146,7 @@ def test_killed_in_the_middle_and_resumed_each_feature_is_labeled_once(engine, t
         return normal(messages)
 
     server.answer = answer
-    code = ("import sys; from mistudio.store import open_store; from mistudio.label.background import launch; "
+    code = ("import sys; from mistudio.store import open_store; from mistudio.jobs.background import launch; "
             "launch(open_store(sys.argv[1]), int(sys.argv[2])).join()")
     worker = subprocess.Popen([sys.executable, "-c", code, database_url, str(run_id)], env=os.environ)
     server.wait_for_requests(6, timeout=60)
@@ -157,14 +157,14 @@ def test_killed_in_the_middle_and_resumed_each_feature_is_labeled_once(engine, t
     assert before["done"] + before["queued"] == LABELABLE
     assert before["queued"] >= 2
     with pytest.raises(StoreError):
-        resume_run(engine, run_id)
+        resume(engine, run_id)
     with session(engine) as work:  # half a minute passes
         run = work.get(Run, run_id)
         run.heartbeat = now() - timedelta(seconds=31)
         work.add(run)
     with session(engine) as work:
         assert runs.list_runs(work)[0].state == "interrupted"
-    assert resume_run(engine, run_id) == before["queued"]
-    assert work_run(engine, run_id, make_provider(config)) == "done"
+    assert resume(engine, run_id) == before["queued"]
+    assert work_run(engine, run_id) == "done"
     assert counts(engine, run_id) == {"queued": 0, "done": LABELABLE, "failed": 0, "skipped": 1}
     assert labels_a_feature(engine) == [1] * LABELABLE

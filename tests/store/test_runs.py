@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from mistudio.errors import StoreError
-from mistudio.store import Label, Run, runs, session
+from mistudio.store import Label, Run, items, runs, session
 from mistudio.store.features import FeatureFilter
+from mistudio.store.items import Outcome
 from mistudio.store.labels import history
 from mistudio.store.tables import now
 
@@ -14,7 +15,7 @@ from mistudio.store.tables import now
 @pytest.fixture
 def run_id(engine, toy):
     with session(engine) as work:
-        return runs.create_run(work, toy, {"provider": "embedded"}, runs.plan_items(work, toy, FeatureFilter())).id
+        return runs.create_run(work, toy, {"provider": "embedded"}, items.plan_labels(work, toy, FeatureFilter())).id
 
 
 def pass_time(engine, run_id, seconds):
@@ -36,18 +37,19 @@ def test_only_one_worker_gets_a_run_until_it_goes_silent(engine, run_id):
         assert runs.get_run(work, run_id).state == "interrupted"
         assert runs.take_lease(work, run_id, "b")
         assert runs.beat(work, run_id, "a") is None
-        assert runs.beat(work, run_id, "b") is False
+        assert runs.beat(work, run_id, "b") == ""
 
 
 def test_an_item_is_closed_once_and_only_by_the_worker_that_holds_the_lease(engine, run_id):
     with session(engine) as work:
         runs.take_lease(work, run_id, "a")
-        feature_id, _index = runs.queued_features(work, run_id)[0]
+        feature_id = items.queued_items(work, run_id)[0].feature_id
 
     def finish(owner, text):
         with session(engine) as work:
             label = Label(feature_id=feature_id, text=text, origin="llm")
-            return runs.finish_item(work, run_id, feature_id, owner, label=label, usage=(10, 2, 0.5))
+            return items.finish_item(work, run_id, feature_id, owner, Outcome(
+                labels=[(label, [])], prompt_tokens=10, completion_tokens=2, cost=0.5))
 
     assert not finish("b", "stranger")
     assert finish("a", "first")
@@ -62,30 +64,31 @@ def test_an_item_is_closed_once_and_only_by_the_worker_that_holds_the_lease(engi
 def test_an_unknown_cost_stays_unknown_and_a_known_one_adds_up(engine, run_id):
     with session(engine) as work:
         runs.take_lease(work, run_id, "a")
-        first, second, third = [feature for feature, _index in runs.queued_features(work, run_id)[:3]]
-        runs.finish_item(work, run_id, first, "a", state="failed", reason_kind="prose", usage=(None, None, None))
+        first, second, third = [item.feature_id for item in items.queued_items(work, run_id)[:3]]
+        items.finish_item(work, run_id, first, "a", Outcome("failed", reason_kind="prose"))
     with session(engine) as work:
         assert runs.get_run(work, run_id).cost is None
         for feature in (second, third):
-            runs.finish_item(work, run_id, feature, "a", state="failed", reason_kind="timeout", usage=(5, 1, 0.25))
+            items.finish_item(work, run_id, feature, "a", Outcome(
+                "failed", reason_kind="timeout", prompt_tokens=5, completion_tokens=1, cost=0.25))
     with session(engine) as work:
         assert runs.get_run(work, run_id).cost == 0.5
-        assert [(kind, count) for kind, _reason, count in runs.failures_by_reason(work, run_id)] == [
+        assert [(kind, count) for kind, _reason, count in items.failures_by_reason(work, run_id)] == [
             ("timeout", 2), ("prose", 1)]
 
 
 def test_cancelling_ends_a_waiting_run_at_once_and_asks_a_running_one(engine, run_id):
     with session(engine) as work:
         runs.take_lease(work, run_id, "a")
-        runs.request_cancel(work, run_id)
+        runs.request_stop(work, run_id, "cancel")
     with session(engine) as work:
-        assert runs.beat(work, run_id, "a") is True
+        assert runs.beat(work, run_id, "a") == "cancel"
         runs.release(work, run_id, "a", "cancelled")
     with session(engine) as work:
         assert runs.get_run(work, run_id).state == "cancelled"
         assert not runs.take_lease(work, run_id, "b")
         assert runs.reopen(work, run_id) == 11
-        runs.request_cancel(work, run_id)
+        runs.request_stop(work, run_id, "cancel")
     with session(engine) as work:
         assert runs.get_run(work, run_id).state == "cancelled"
 
@@ -107,7 +110,7 @@ def test_a_run_that_nobody_took_up_can_be_resumed(engine, run_id):
 
 def test_an_interrupted_run_with_nothing_left_is_done(engine, toy):
     with session(engine) as work:
-        dead = runs.plan_items(work, toy, FeatureFilter(states=("dead",)))
+        dead = items.plan_labels(work, toy, FeatureFilter(states=("dead",)))
         run_id = runs.create_run(work, toy, {}, dead).id
         runs.take_lease(work, run_id, "a")
     pass_time(engine, run_id, 31)

@@ -46,12 +46,33 @@ def render(evidence: Evidence, template: str) -> Prompt:
     return _prompt([*_fixed(template), {"role": "user", "content": evidence_text(evidence)}], template)
 
 
-def repair(prompt: Prompt, reply: str, error: ReplyError) -> Prompt | None:
-    """The one question to ask after a reply that cannot be read; None where asking again cannot help."""
+def render_question(template: str, content: str) -> Prompt:
+    """A prompt with a template's rules and worked examples first, and the question last.
+
+    Raises:
+        MistudioError: there is no such template.
+    """
+    return _prompt([*_fixed(template), {"role": "user", "content": content}], template)
+
+
+def template_hash(template: str) -> str:
+    """The first 16 hex digits of the SHA-256 of a template's messages.
+
+    Raises:
+        MistudioError: there is no such template.
+    """
+    return hashlib.sha256(json.dumps(_fixed(template)).encode()).hexdigest()[:16]
+
+
+def repair(prompt: Prompt, reply: str, error: ReplyError, form: str) -> Prompt | None:
+    """The one question to ask after a reply that cannot be read; None where asking again cannot help.
+
+    Args:
+        form: what the answer should have been, for example "one JSON object with the key ...".
+    """
     if prompt.template == COMPLETION or error.kind == "refusal":
         return None
-    ask = (f"That answer cannot be used: {error.message} Answer again for the same feature, with one JSON object with "
-           'the keys "label" (at most 8 words), "explanation", "kind" and "confidence", and nothing else.')
+    ask = f"That answer cannot be used: {error.message} Answer again, with {form}, and nothing else."
     return _prompt([*prompt.messages, {"role": "assistant", "content": reply.strip()[:2000] or "(empty)"},
                     {"role": "user", "content": ask}], prompt.template)
 

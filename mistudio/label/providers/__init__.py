@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mistudio.errors import ProviderSetupError
-from mistudio.label.config import PROVIDERS, LabelConfig
+from mistudio.label.config import PROVIDERS
+from mistudio.run.config import RunConfig
 
 Messages = list[dict[str, str]]
 
@@ -32,13 +33,15 @@ class Provider(Protocol):
     """Answers prompts, from several threads at a time.
 
     ``template`` names the prompt it wants (``mistudio.label.prompts``). The text of a completion is JSON in the given
-    schema; a provider whose model writes a bare label wraps it so itself.
+    schema; a provider whose model writes a bare label wraps it so itself. ``rate_limits`` counts how often its server
+    has asked for fewer calls.
     """
 
     name: str
     model: str
     default_concurrency: int
     template: str
+    rate_limits: int
 
     def complete(self, messages: Messages, schema: dict) -> Completion:
         """Answer one prompt.
@@ -50,7 +53,7 @@ class Provider(Protocol):
         ...
 
 
-def make_provider(config: LabelConfig, api_key: str | None = None) -> Provider:
+def make_provider(config: RunConfig, api_key: str | None = None) -> Provider:
     """The provider that the config asks for.
 
     Args:

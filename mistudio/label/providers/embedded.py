@@ -34,6 +34,7 @@ class EmbeddedProvider:
     model = "SmolLM2-135M + label adapter"
     default_concurrency = CONCURRENCY["embedded"]
     template = "completion-v1"
+    rate_limits = 0
 
     def __init__(self, adapter: Path = ADAPTER):
         if not (adapter / WEIGHTS).exists():

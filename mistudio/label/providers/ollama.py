@@ -8,8 +8,8 @@ import httpx
 import ollama
 
 from mistudio.errors import ProviderError, ProviderSetupError
-from mistudio.label.config import LabelConfig
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
+from mistudio.run.config import RunConfig
 from mistudio.settings import settings
 
 MOST_TOKENS = 1024
@@ -25,11 +25,12 @@ class OllamaProvider:
     default_concurrency = CONCURRENCY["ollama"]
     template = "standard-v1"
 
-    def __init__(self, config: LabelConfig):
+    def __init__(self, config: RunConfig):
         self.model = config.model
         self.address = config.base_url or settings().ollama_host
         self.temperature = config.temperature
         self.client = _client(self.address, config.timeout)
+        self.rate_limits = 0
         self._context = CONTEXT_STEP
         self._lock = threading.Lock()
 
@@ -42,7 +43,9 @@ class OllamaProvider:
             reply = self.client.chat(model=self.model, messages=messages, format=schema, options=options,
                                      keep_alive="10m")
         except (ConnectionError, httpx.HTTPError, ollama.ResponseError, ValueError) as error:
-            raise _explained(error, self.address, self.model) from error
+            explained = _explained(error, self.address, self.model)
+            self.rate_limits += explained.kind == "rate limit"
+            raise explained from error
         return Completion(text=reply.message.content or "", prompt_tokens=reply.prompt_eval_count,
                           completion_tokens=reply.eval_count, seconds=time.monotonic() - started,
                           finish="length" if reply.done_reason == "length" else "stop")
@@ -79,6 +82,10 @@ def _explained(error: Exception, address: str, model: str) -> ProviderError:
         if error.status_code == 404 and model:
             return ProviderSetupError(f"Ollama at {address} has no model {model!r}.", f"Run: ollama pull {model}",
                                       kind="setup")
+        # How Ollama says that its queue is full.
+        if error.status_code in (429, 503):
+            return ProviderError(f"Ollama at {address} has too many calls waiting: {error.error[:300]}",
+                                 "Lower the concurrency, then retry the failed features.", kind="rate limit")
         return ProviderError(f"Ollama answered with an error: {error.error[:300]}",
                              "Look at the log of ollama serve, then retry the failed features.", kind="server")
     if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout | httpx.PoolTimeout):

@@ -1,18 +1,22 @@
 """OpenAI, and every server that speaks its chat protocol: vLLM, llama.cpp, LM Studio, OpenRouter ..."""
 
 import time
+from collections.abc import Callable
 
+import httpx2
 import openai
-from openai import OpenAI
+from openai import DefaultHttpxClient, OpenAI
 from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
 
 from mistudio.errors import ProviderError, ProviderSetupError
-from mistudio.label.config import LabelConfig
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
+from mistudio.run.config import RunConfig
 from mistudio.settings import settings
 
 # Room for a reasoning model to think before its short answer, and an end to a model that never stops.
 MOST_TOKENS = 2048
+# Of one call, by the client: with its growing pauses they last through a minute of errors.
+RETRIES = 4
 # What a server that refuses a JSON schema is offered next; prompt and parser do the rest.
 FORMATS = ("json_schema", "json_object", "none")
 
@@ -24,12 +28,17 @@ class OpenAIProvider:
     default_concurrency = CONCURRENCY["openai"]
     template = "standard-v1"
 
-    def __init__(self, config: LabelConfig, api_key: str | None = None):
+    def __init__(self, config: RunConfig, api_key: str | None = None):
         """Raises: ProviderSetupError, when a key is missing."""
         self.model = config.model
         self.temperature = config.temperature
-        self.client = _client(config.base_url, api_key, config.timeout)
+        self.rate_limits = 0
+        self.client = _client(config.base_url, api_key, config.timeout, self._count)
         self._format = 0
+
+    def _count(self, response: httpx2.Response) -> None:
+        """The client retries on its own, so this is the one place that sees every answer."""
+        self.rate_limits += response.status_code == 429
 
     def complete(self, messages: Messages, schema: dict) -> Completion:
         started = time.monotonic()
@@ -68,7 +77,8 @@ def list_openai_models(base_url: str | None = None, api_key: str | None = None) 
         raise ProviderSetupError(*_words(error, "", client), kind="setup") from error
 
 
-def _client(base_url: str | None, api_key: str | None, timeout: float) -> OpenAI:
+def _client(base_url: str | None, api_key: str | None, timeout: float,
+            on_response: Callable[[httpx2.Response], None] | None = None) -> OpenAI:
     known = settings()
     address = base_url or known.openai_base_url
     try:
@@ -84,7 +94,9 @@ def _client(base_url: str | None, api_key: str | None, timeout: float) -> OpenAI
         raise ProviderSetupError("There is no OpenAI API key.",
                                  "Set OPENAI_API_KEY, or type a key on the Label page.", kind="key")
     # Servers of one's own need no key, but the client insists on one.
-    return OpenAI(api_key=key or "none", base_url=address, timeout=timeout, max_retries=2)
+    hooks = {"response": [on_response]} if on_response else {}
+    return OpenAI(api_key=key or "none", base_url=address, timeout=timeout, max_retries=RETRIES,
+                  http_client=DefaultHttpxClient(event_hooks=hooks))
 
 
 def _completion(reply, seconds: float) -> Completion:
@@ -109,6 +121,8 @@ def _explained(error: openai.OpenAIError, model: str, client: OpenAI) -> Provide
         return ProviderError(message, hint, kind="timeout")
     if isinstance(error, openai.RateLimitError) and error.code != "insufficient_quota":
         return ProviderError(message, hint, kind="rate limit")
+    if isinstance(error, openai.APIConnectionError) and not isinstance(error.__cause__, httpx2.ConnectError):
+        return ProviderError(message, hint, kind="broken off")
     stops = (openai.AuthenticationError, openai.PermissionDeniedError, openai.RateLimitError, openai.APIConnectionError)
     if isinstance(error, stops) or (isinstance(error, openai.APIStatusError) and _is_unknown_model(error)):
         return ProviderSetupError(message, hint, kind="setup")
@@ -124,7 +138,9 @@ def _words(error: openai.OpenAIError, model: str, client: OpenAI) -> tuple[str, 
     if isinstance(error, openai.APITimeoutError):
         return f"{server} gave no answer in time.", "Raise the timeout, or lower the concurrency."
     if isinstance(error, openai.APIConnectionError):
-        return f"{client.base_url} cannot be reached.", "Check the address and that the server runs."
+        if isinstance(error.__cause__, httpx2.ConnectError):
+            return f"{client.base_url} cannot be reached.", "Check the address and that the server runs."
+        return f"{server} broke off its answer.", "Look at the server's log, then retry the failed features."
     if isinstance(error, openai.APIStatusError) and _is_unknown_model(error) and model:
         return f"{server} has no model {model!r}.", "Choose one that the server lists."
     if isinstance(error, openai.RateLimitError):

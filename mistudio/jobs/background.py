@@ -6,12 +6,13 @@ import threading
 from sqlalchemy import Engine
 
 from mistudio.errors import MistudioError
-from mistudio.label.providers import make_provider
-from mistudio.label.run import run_config, work_run
+from mistudio.jobs.work import work_run
+from mistudio.run.loop import RunProgress
 from mistudio.store import runs, session
 
 log = logging.getLogger(__name__)
 _threads: dict[tuple[str, int], threading.Thread] = {}
+_troubles: dict[tuple[str, int], str] = {}
 _lock = threading.Lock()
 
 
@@ -25,6 +26,7 @@ def launch(engine: Engine, run_id: int, api_key: str | None = None) -> threading
     with _lock:
         for ended in [other for other, thread in _threads.items() if not thread.is_alive()]:
             del _threads[ended]
+            _troubles.pop(ended, None)
         if key not in _threads:
             thread = threading.Thread(target=_work, args=(engine, run_id, api_key), name=f"run-{run_id}", daemon=True)
             _threads[key] = thread
@@ -38,11 +40,17 @@ def active_run_ids() -> set[int]:
         return {run_id for (_url, run_id), thread in _threads.items() if thread.is_alive()}
 
 
+def trouble(engine: Engine, run_id: int) -> str:
+    """Why a run of this process waits although nobody paused it; "" while it does not."""
+    return _troubles.get((str(engine.url), run_id), "")
+
+
 def _work(engine: Engine, run_id: int, api_key: str | None) -> None:
+    def watch(progress: RunProgress) -> None:
+        _troubles[str(engine.url), run_id] = progress.trouble
+
     try:
-        with session(engine) as work:
-            config = run_config(runs.get_run(work, run_id))
-        work_run(engine, run_id, make_provider(config, api_key))
+        work_run(engine, run_id, api_key=api_key, on_progress=watch)
     except MistudioError as error:
         _fail(engine, run_id, str(error))
     except Exception as error:

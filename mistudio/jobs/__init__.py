@@ -1,0 +1,1 @@
+"""What the run engine can be asked to do: label features, score labels; here or in the background."""

@@ -1,0 +1,131 @@
+"""What a run will take, before it starts: ranges, from real prompts of some of its features."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Engine
+
+from mistudio.jobs.scoring import FEW
+from mistudio.label.config import LabelConfig
+from mistudio.label.cost import price
+from mistudio.label.evidence import NoEvidence
+from mistudio.label.material import material_of
+from mistudio.label.one import preview
+from mistudio.label.providers import CONCURRENCY, FREE
+from mistudio.run.config import RunConfig
+from mistudio.score.config import JUDGED, ScoreConfig
+from mistudio.score.judge import question
+from mistudio.score.trials import draw_trials
+from mistudio.store import Extraction, Feature, Label, runs, session
+from mistudio.store.features import FeatureFilter
+from mistudio.store.items import plan_labels, plan_scores
+
+SAMPLED = 8
+# English prose runs to about 4.5 characters a token, code and marks to about 2.8; no tokenizer is loaded for this.
+CHARACTERS_PER_TOKEN = (4.5, 2.8)
+# Tokens of an answer: a bare label, a JSON answer, and what a reasoning model thinks before it.
+BARE, ANSWER, REASONING = (3, 16), (40, 140), (150, 1500)
+VERDICT = (9, 14)  # tokens of the answer on one window
+REASONING_MODELS = ("gpt-5", "o1", "o3", "o4")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Each range is ``(low, high)`` for the whole run.
+
+    ``features`` will be labeled (or scored) and ``skipped`` not. ``cost`` is US dollars, None when the price is not
+    known; ``free`` says that the model runs on one's own machine and there is no price. ``seconds`` is None until the
+    model has answered at least once.
+    """
+
+    features: int
+    skipped: int
+    prompt_tokens: tuple[int, int]
+    completion_tokens: tuple[int, int]
+    cost: tuple[float, float] | None
+    free: bool
+    seconds: float | None
+
+
+def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> Estimate:
+    """Estimate a labeling run over the matching features from the prompts of eight of them.
+
+    Raises:
+        StoreError: the filter is not valid.
+    """
+    with session(engine) as work:
+        items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
+        each = runs.seconds_a_label(work, config.provider, config.model)
+    queued = _queued(items)
+    characters = _mean(queued, lambda item: len(preview(engine, item["feature_id"], config).text))
+    answer = BARE if config.provider == "embedded" else _answer(config, ANSWER)
+    return _estimate(config, items, characters, 1, answer, each)
+
+
+def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter) -> Estimate:
+    """Estimate a scoring run over the matching features from the prompts of eight of them.
+
+    Raises:
+        StoreError: the filter is not valid.
+    """
+    with session(engine) as work:
+        items = plan_scores(work, extraction_id, wanted, config.judges, again=config.again)
+        each = runs.seconds_a_score(work, config.judges)
+    judged = [method for method in config.judges if method in JUDGED]
+    tried = 1 + (1.0 if len(_queued(items)) <= FEW else config.baseline)
+    calls = tried * len(judged) * math.ceil((config.active + config.silent) / config.per_call)
+    characters = _mean(_queued(items) if judged else [], lambda item: _shown(engine, item, config, judged[0]))
+    per_window = (VERDICT[0] * config.per_call, VERDICT[1] * config.per_call)
+    return _estimate(config, items, characters, calls, _answer(config, per_window), each)
+
+
+def _estimate(config: RunConfig, items: list[dict], characters: float, calls: float, answer: tuple[int, int],
+              each: float | None) -> Estimate:
+    """
+    Args:
+        characters: mean length of a prompt.
+        calls: for each feature.
+        answer: tokens of one answer, few and many.
+        each: seconds for a feature, None when not known.
+    """
+    count = len(_queued(items))
+    prompt = tuple(round(count * calls * characters / ratio) for ratio in CHARACTERS_PER_TOKEN)
+    completion = tuple(round(count * calls * tokens) for tokens in answer)
+    costs = [price(config, *tokens) for tokens in zip(prompt, completion, strict=True)]
+    width = config.concurrency or CONCURRENCY.get(config.provider, 1)
+    return Estimate(
+        features=count, skipped=len(items) - count, prompt_tokens=prompt, completion_tokens=completion,
+        cost=None if None in costs else (costs[0], costs[1]), free=config.provider in (*FREE, "none"),
+        seconds=None if each is None else each * count / width)
+
+
+def _answer(config: RunConfig, usual: tuple[int, int]) -> tuple[int, int]:
+    return REASONING if config.provider == "openai" and config.model.startswith(REASONING_MODELS) else usual
+
+
+def _queued(items: list[dict]) -> list[dict]:
+    return [item for item in items if item["state"] == "queued"]
+
+
+def _mean(items: list[dict], length: Callable[[dict], int]) -> float:
+    """Mean characters of a prompt, over features spread evenly through the run."""
+    if not items:
+        return 0.0
+    lengths = []
+    for place in np.unique(np.linspace(0, len(items) - 1, SAMPLED).round().astype(int)):
+        try:
+            lengths.append(length(items[place]))
+        except NoEvidence:
+            continue
+    return float(np.mean(lengths)) if lengths else 0.0
+
+
+def _shown(engine: Engine, item: dict, config: ScoreConfig, method: str) -> int:
+    with session(engine) as work:
+        label, feature = work.get_one(Label, item["label_id"]), work.get_one(Feature, item["feature_id"])
+        material = material_of(work, work.get_one(Extraction, feature.extraction_id))
+        trials = draw_trials(work, feature, material, "test", config.active, config.silent, config.seed)
+    shown = trials.fuzzing if method == "fuzzing" else trials.detection
+    return len(question(method, label.text, label.explanation, shown[:config.per_call]).text)

@@ -1,0 +1,87 @@
+"""Labeling runs: queue them, work on them, and label a single feature."""
+
+from sqlalchemy import Engine
+
+from mistudio.errors import StoreError
+from mistudio.jobs.candidates import Maker
+from mistudio.label.config import LabelConfig
+from mistudio.label.cost import check_budget
+from mistudio.label.evidence import NoEvidence
+from mistudio.label.providers import Provider
+from mistudio.store import Label, runs, session
+from mistudio.store.extractions import get_extraction
+from mistudio.store.features import FeatureFilter, get_feature
+from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels
+from mistudio.store.labels import add_label, current_label, is_protected
+from mistudio.store.scores import add_score
+
+
+def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> int:
+    """Queue a run over the matching features. Nothing is asked yet.
+
+    Dead and rare features are skipped with a reason, and so are labels that a person wrote or approved, unless the
+    config replaces them.
+
+    Returns:
+        The run's id, for ``work.work_run`` or ``background.launch``.
+
+    Raises:
+        MistudioError: there is no such extraction, no feature matches, or the budget cannot be kept.
+    """
+    check_budget(config)
+    with session(engine) as work:
+        get_extraction(work, extraction_id)
+        items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
+        if not items:
+            raise StoreError("No feature matches, so there is nothing to label.", "Choose other features.")
+        stored = config.model_dump() | {"wanted": wanted.as_dict()}
+        return runs.create_run(work, extraction_id, stored, items).id
+
+
+def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfig, provider: Provider, *,
+              different: bool = False) -> Label:
+    """Label one feature now.
+
+    A label that a person wrote or approved stays current unless ``config.replace_human`` is set; the new one is then
+    only in the feature's history.
+
+    Args:
+        different: base it on other examples than the feature's earlier labels, while there are others
+            (``label.evidence["note"]`` says when there were not enough).
+
+    Raises:
+        MistudioError: the feature has nothing to show, the provider failed, or its reply cannot be read.
+    """
+    with session(engine) as work:
+        feature, _label = get_feature(work, extraction_id, index)
+    made = Maker(engine, config, provider).make(feature.id, different=different)
+    if not made.labels:
+        raise made.error
+    with session(engine) as work:
+        for place, (label, scores) in enumerate(made.labels, 1):
+            add_label(work, label, replace_protected=config.replace_human, current=place == len(made.labels))
+            for score in scores:
+                add_score(work, score, label)
+    return made.labels[-1][0]
+
+
+class LabelJob:
+    """What a labeling run does with a feature."""
+
+    def __init__(self, engine: Engine, run_id: int, config: LabelConfig, provider: Provider):
+        self.engine, self.config, self.provider = engine, config, provider
+        self.maker = Maker(engine, config, provider, run_id)
+        self.concurrency, self.replace_human = provider.default_concurrency, config.replace_human
+
+    def rate_limits(self) -> int:
+        return self.provider.rate_limits
+
+    def work_on(self, item: Item) -> Outcome:
+        with session(self.engine) as work:
+            if not self.config.replace_human and is_protected(current_label(work, item.feature_id)):
+                return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
+        try:
+            made = self.maker.make(item.feature_id)
+        except NoEvidence as error:
+            return Outcome("skipped", reason_kind="no examples", reason=str(error))
+        return made.outcome()

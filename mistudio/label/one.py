@@ -1,0 +1,63 @@
+"""One feature: the evidence to show of it, the prompt, and the label that an answer becomes."""
+
+from sqlalchemy import Engine
+
+from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
+from mistudio.label.ask import Asked, Question
+from mistudio.label.config import LabelConfig
+from mistudio.label.cost import price
+from mistudio.label.evidence import Evidence, build_evidence
+from mistudio.label.prompts import Prompt, render
+from mistudio.label.providers import Provider
+from mistudio.store import Extraction, Feature, Label, session
+from mistudio.store.labels import history
+
+LABEL: Question[LabelAnswer] = Question(
+    answer_schema(), parse_reply,
+    'one JSON object with the keys "label" (at most 8 words), "explanation", "kind" and "confidence"')
+
+
+def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, different: bool = False) -> Evidence:
+    """The evidence for a feature.
+
+    Args:
+        different: show none of the examples that earlier labels of the feature were based on, while others are left.
+
+    Raises:
+        NoEvidence: there is nothing to show.
+    """
+    with session(engine) as work:
+        feature = work.get_one(Feature, feature_id)
+        extraction = work.get_one(Extraction, feature.extraction_id)
+        labels = history(work, feature_id) if different else []
+        shown = {example for label in labels for example in (label.evidence or {}).get("examples", [])}
+        return build_evidence(work, extraction, feature, config, avoid=frozenset(shown))
+
+
+def label_from(asked: Asked[LabelAnswer], *, feature_id: int, evidence: Evidence, prompt: Prompt, provider: Provider,
+               config: LabelConfig, run_id: int | None = None) -> Label:
+    """The row to store for an answer."""
+    answer = asked.answer
+    return Label(
+        feature_id=feature_id, text=answer.label, explanation=answer.explanation, kind=answer.kind,
+        confidence=answer.confidence, origin="llm", provider=provider.name, model=provider.model,
+        prompt=prompt.template, prompt_hash=prompt.hash, evidence=evidence.record(), reply=asked.reply,
+        prompt_tokens=asked.prompt_tokens, completion_tokens=asked.completion_tokens, seconds=asked.seconds,
+        run_id=run_id, cost=price(config, asked.prompt_tokens, asked.completion_tokens))
+
+
+def preview(engine: Engine, feature_id: int, config: LabelConfig, template: str = "") -> Prompt:
+    """The prompt that a feature would get, without asking anyone.
+
+    Args:
+        template: name of the prompt template; that of the config's provider when empty.
+
+    Raises:
+        NoEvidence: there is nothing to show.
+    """
+    return render(evidence_for(engine, feature_id, config), template or template_of(config))
+
+
+def template_of(config: LabelConfig) -> str:
+    """The prompt template that the config's provider wants, without starting the provider."""
+    return "completion-v1" if config.provider == "embedded" else "standard-v1"

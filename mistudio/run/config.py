@@ -1,0 +1,54 @@
+"""What every run can be told: who answers, how fast, and how much it may use."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mistudio.errors import MistudioError
+
+
+class RunConfig(BaseModel):
+    """Options of any run. An API key is never one of them: keys are handed over apart and never stored."""
+
+    # "model" is a word of the field here; pydantic would keep names that begin with "model_" for itself.
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    provider: str
+    model: str = Field("", description="Name of the model as the provider knows it; the embedded one needs none.")
+    base_url: str | None = Field(None, description="Address of the server, when it is not the provider's usual one.")
+    concurrency: int | None = Field(None, ge=1, le=64, description="Most calls at a time; the provider's default if "
+                                    "unset. Fewer while the server limits the rate.")
+    temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature; sent only if set.")
+    seed: int = Field(0, ge=0, description="Seed for choosing windows.")
+    timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for one answer.")
+    budget_dollars: float | None = Field(None, gt=0, description="Pause before more than so many US dollars are spent.")
+    budget_tokens: int | None = Field(None, gt=0, description="Pause before more than so many tokens are used.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_secret_in_the_address(cls, value: str | None) -> str | None:
+        """The config is stored with the run and shown to everybody."""
+        if value and "@" in value.split("//")[-1].split("/")[0]:
+            raise ValueError("an address must not hold a user name or password")
+        return (value or "").strip() or None
+
+    @classmethod
+    def checked(cls, **values) -> Self:
+        """A config from what a user typed.
+
+        Raises:
+            MistudioError: a value is out of range; the message names the option.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            field = cls.model_fields.get(name)
+            raise MistudioError(f"The option {name} is not valid: {first['msg'].lower()}.",
+                                (field.description or "") if field else "") from error
+
+    @classmethod
+    def stored(cls, config: dict) -> Self:
+        """The config that a run was started with, from what its row holds."""
+        return cls(**{name: value for name, value in config.items() if name in cls.model_fields})

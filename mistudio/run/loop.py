@@ -1,0 +1,255 @@
+"""The run loop: a few calls in flight at any time, each answer committed on its own as it lands.
+
+A killed process loses only the calls in flight: their items are still queued, and resuming takes them up. While the
+database cannot be written (locked by another program, disk full, server restarted) answers wait in memory.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlmodel import Session
+
+from mistudio.errors import ProviderSetupError, StoreError
+from mistudio.run.budget import Budget
+from mistudio.run.config import RunConfig
+from mistudio.run.width import Width
+from mistudio.store import runs, session
+from mistudio.store.items import Item, Outcome, finish_item, queued_items
+
+log = logging.getLogger(__name__)
+# How often a waiting loop looks up: a wish to stop is seen within this time. Seconds.
+LOOK_UP = 0.5
+BEAT = 2.0
+# Items read from the queue at a time, so that memory stays flat however long the run is.
+PAGE = 1000
+UNREACHABLE = (OperationalError, InterfaceError)
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """Where a run stands: items by state, and the item that was closed last (index None before the first).
+
+    ``text`` is what came of it, or the reason why nothing did. ``trouble`` says why the run waits, "" while it does
+    not.
+    """
+
+    counts: dict[str, int]
+    index: int | None = None
+    state: str = ""
+    text: str = ""
+    trouble: str = ""
+
+
+OnProgress = Callable[[RunProgress], None]
+
+
+class Job(Protocol):
+    """What a run does with each of its items, from several threads at a time."""
+
+    config: RunConfig
+    concurrency: int
+    replace_human: bool
+
+    def work_on(self, item: Item) -> Outcome:
+        """Everything up to, but without, writing.
+
+        Raises:
+            ProviderSetupError: no item can succeed until the user changes something.
+        """
+        ...
+
+    def rate_limits(self) -> int:
+        """How often the server has limited the rate so far."""
+        ...
+
+
+def work(engine: Engine, run_id: int, job: Job, on_progress: OnProgress | None = None) -> str:
+    """Work on a run until its items are closed, somebody stops it, or it cannot go on.
+
+    Returns:
+        The run's state: done, paused, cancelled, failed (its message says why; items left stay queued) or interrupted.
+
+    Raises:
+        StoreError: there is no such run, or another worker has it.
+    """
+    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    with session(engine) as store:
+        if not runs.take_lease(store, run_id, owner):
+            raise StoreError(f"Run {run_id} is not waiting for a worker.",
+                             "It is being worked on, or has ended; resume it or retry what failed.")
+    loop = Loop(engine, run_id, owner, job, on_progress)
+    state, message = "interrupted", "It was stopped before its end."
+    try:
+        state, message = loop.run()
+    finally:
+        loop.write(lambda store: runs.release(store, run_id, owner, state, message))
+    return state
+
+
+def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
+    """Make a stopped run wait for a worker again; what is done stays done.
+
+    Args:
+        failed_too: ask again for what failed.
+
+    Returns:
+        How many features are left to do.
+
+    Raises:
+        StoreError: there is no such run, or it is being worked on.
+    """
+    with session(engine) as store:
+        return runs.reopen(store, run_id, failed_too=failed_too)
+
+
+class Loop:
+    """One worker on one run. Calls happen in a pool of threads; only the thread that runs the loop writes."""
+
+    def __init__(self, engine: Engine, run_id: int, owner: str, job: Job, on_progress: OnProgress | None):
+        self.engine, self.run_id, self.owner, self.job, self.on_progress = engine, run_id, owner, job, on_progress
+        self.flying: dict[Future, Item] = {}
+        self.todo: deque[Item] = deque()
+        self.width = Width(job.config.concurrency or job.concurrency)
+        self.limits = job.rate_limits()
+        self.counts: dict[str, int] = {}
+        self.after = -1
+        self.end: tuple[str, str] | None = None
+        self.trouble = ""
+        self.looked = self.beaten = 0.0
+
+    def run(self) -> tuple[str, str]:
+        """State and message to leave the run in."""
+        pool = ThreadPoolExecutor(self.width.wanted, thread_name_prefix=f"run-{self.run_id}")
+        try:
+            self._begin()
+            while self.todo or self.flying:
+                self._look_up()
+                self._send(pool)
+                if not self.flying:
+                    break
+                landed, _pending = wait(self.flying, timeout=LOOK_UP, return_when=FIRST_COMPLETED)
+                self._land([(self.flying.pop(future), future) for future in landed])
+                if not self.todo and self.end is None:
+                    self._fill()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        return self.end or ("done", "")
+
+    def write(self, what: Callable[[Session], object]) -> object:
+        """Do something in one transaction; again and again while the database cannot be reached or written."""
+        while True:
+            try:
+                with session(self.engine) as store:
+                    found = what(store)
+                if self.trouble:
+                    self.trouble = ""
+                    self._say()
+                return found
+            except UNREACHABLE as error:
+                trouble = f"The database cannot be written, so the run waits: {error.orig}"
+                if trouble != self.trouble:
+                    log.warning("run %s: %s", self.run_id, trouble)
+                    self.trouble = trouble
+                    self._say()
+                threading.Event().wait(LOOK_UP)
+
+    def _begin(self) -> None:
+        def read(store: Session) -> tuple:
+            run = runs.get_run(store, self.run_id)
+            return runs.run_counts(store, self.run_id), Budget(self.job.config, run)
+
+        self.counts, self.budget = self.write(read)
+        self._fill()
+        self._say()
+
+    def _fill(self) -> None:
+        """The next items of the queue; from its beginning when nothing is in flight, for some may be queued again."""
+        if not self.flying:
+            self.after = -1
+        self.todo.extend(self.write(lambda store: queued_items(store, self.run_id, self.after, PAGE)))
+        if self.todo:
+            self.after = self.todo[-1].index
+
+    def _look_up(self) -> None:
+        """See now and then whether somebody asked to stop, and beat."""
+        now = time.monotonic()
+        if now - self.looked < LOOK_UP:
+            return
+        self.looked = now
+        if now - self.beaten >= BEAT:
+            self.beaten = now
+            stop = self.write(lambda store: runs.beat(store, self.run_id, self.owner))
+        else:
+            stop = self.write(lambda store: runs.wish(store, self.run_id, self.owner))
+        self._heed(stop)
+
+    def _heed(self, stop: str | None) -> None:
+        if stop is None:
+            self.end = ("interrupted", "Another worker took over.")
+        elif stop and self.end is None:
+            self.end = (runs.STOPPED[stop], "")
+
+    def _send(self, pool: ThreadPoolExecutor) -> None:
+        while self.todo and self.end is None and len(self.flying) < int(self.width):
+            verdict = self.budget.verdict(len(self.flying))
+            if verdict == "wait":
+                return
+            if verdict:
+                self.end = ("paused", verdict)
+                return
+            item = self.todo.popleft()
+            self.flying[pool.submit(self._work_on, item)] = item
+
+    def _work_on(self, item: Item) -> Outcome:
+        """In a pool thread."""
+        try:
+            return self.job.work_on(item)
+        except (ProviderSetupError, *UNREACHABLE):
+            raise
+        except Exception as error:  # a defect on one feature must not end the run for all others
+            log.exception("feature %s could not be worked on", item.index)
+            return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
+
+    def _land(self, landed: list[tuple[Item, Future]]) -> None:
+        """Store everything that has landed, together when several have: nothing that is here waits for a call."""
+        limits = self.job.rate_limits()
+        outcomes = []
+        for item, future in landed:
+            try:
+                outcomes.append((item, future.result()))
+            except ProviderSetupError as error:
+                self.end = ("failed", str(error))
+            except UNREACHABLE:
+                self.todo.appendleft(item)  # nothing was asked yet; the next write says what the matter is
+            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying))
+            self.limits = limits
+        if not outcomes:
+            return
+
+        def finish(store: Session) -> tuple[list[bool], str | None]:
+            written = [finish_item(store, self.run_id, item.feature_id, self.owner, outcome,
+                                   replace_protected=self.job.replace_human) for item, outcome in outcomes]
+            return written, runs.wish(store, self.run_id, self.owner)
+
+        written, stop = self.write(finish)
+        self._heed(stop)
+        for (item, outcome), _ in zip(outcomes, filter(None, written), strict=False):
+            self.budget.add(outcome)
+            self.counts["queued"] -= 1
+            self.counts[outcome.state] += 1
+            self._say(index=item.index, state=outcome.state, text=outcome.text or outcome.reason)
+
+    def _say(self, **item) -> None:
+        if self.on_progress:
+            self.on_progress(RunProgress(dict(self.counts), trouble=self.trouble, **item))

@@ -1,0 +1,93 @@
+"""Score a label by one method or several, and the same windows with a wrong label beside it."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from mistudio.label.ask import Asked
+from mistudio.label.cost import price
+from mistudio.label.prompts import template_hash
+from mistudio.label.providers import Provider
+from mistudio.score.config import ScoreConfig
+from mistudio.score.judge import TEMPLATES, judge
+from mistudio.score.metrics import Quality, of_ranking, of_verdicts, recalls
+from mistudio.score.trials import Trial, Trials, check_unseen
+from mistudio.search.encoder import encode, encode_labels
+from mistudio.store import Label, Score
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Another feature's label, to try on the same windows."""
+
+    text: str
+    explanation: str
+
+
+def score_label(method: str, label: Label, wrong: Wrong | None, trials: Trials, split: str, config: ScoreConfig,
+                provider: Provider | None) -> tuple[Score | None, Asked]:
+    """One score of a label, not stored yet; None when the judge failed, for the reason in the second value.
+
+    Args:
+        method: ``detection``, ``fuzzing`` or ``embedding``.
+        wrong: a label for the baseline; None to leave that out.
+
+    Raises:
+        ProviderSetupError: no prompt can succeed until the user changes something.
+    """
+    shown = trials.fuzzing if method == "fuzzing" else trials.detection
+    check_unseen(label, shown)
+    if method == "embedding":
+        return _near(label, wrong, shown, split, config), Asked()
+    asked = judge(provider, method, label.text, label.explanation, shown, config.per_call)
+    if asked.answer is None:
+        return None, asked
+    baseline = None
+    if wrong is not None:
+        other = judge(provider, method, wrong.text, wrong.explanation, shown, config.per_call)
+        asked.count(other.prompt_tokens, other.completion_tokens)
+        asked.seconds += other.seconds
+        if other.answer is None:
+            asked.answer, asked.error, asked.reply = None, other.error, other.reply
+            return None, asked
+        baseline = _quality(shown, other.answer).value
+    said = np.array(asked.answer)
+    score = _score(method, _quality(shown, asked.answer), shown, split, config, baseline)
+    right, strength, decile = _columns(shown)
+    score.recalls = recalls(right, said, strength, decile)
+    score.misjudged = [trial.record(bool(answer)) for trial, answer in zip(shown, said, strict=True)
+                       if trial.right != answer]
+    score.prompt_hash = template_hash(TEMPLATES[method])
+    score.prompt_tokens, score.completion_tokens = asked.prompt_tokens, asked.completion_tokens
+    score.cost, score.seconds = price(config, asked.prompt_tokens, asked.completion_tokens), asked.seconds
+    return score, asked
+
+
+def _near(label: Label, wrong: Wrong | None, shown: tuple[Trial, ...], split: str, config: ScoreConfig) -> Score:
+    started = time.monotonic()
+    right, strength, _decile = _columns(shown)
+    tried = [(label.text, label.explanation), *([(wrong.text, wrong.explanation)] if wrong else [])]
+    near = encode_labels(tried) @ encode([trial.text for trial in shown]).T
+    baseline = of_ranking(right, near[1], strength).value if wrong else None
+    score = _score("embedding", of_ranking(right, near[0], strength), shown, split, config, baseline)
+    score.seconds = time.monotonic() - started
+    return score
+
+
+def _score(method: str, quality: Quality, shown: tuple[Trial, ...], split: str, config: ScoreConfig,
+           baseline: float | None) -> Score:
+    return Score(method=method, judge=config.judges[method], split=split, value=quality.value, low=quality.low,
+                 high=quality.high, weighted=quality.weighted, precision=quality.precision, recall=quality.recall,
+                 baseline=baseline, n=len(shown),
+                 evidence={"seed": config.seed, "windows": [trial.id for trial in shown]})
+
+
+def _quality(shown: tuple[Trial, ...], answers: list[bool]) -> Quality:
+    right, strength, _decile = _columns(shown)
+    return of_verdicts(right, np.array(answers), strength)
+
+
+def _columns(shown: tuple[Trial, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return (np.array([trial.right for trial in shown]), np.array([trial.strength for trial in shown]),
+            np.array([trial.decile for trial in shown]))
