@@ -10,8 +10,7 @@ from sqlalchemy import Engine
 from mistudio.jobs.scoring import FEW
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
-from mistudio.label.evidence import NoEvidence
-from mistudio.label.material import material_of
+from mistudio.label.material import NoEvidence, material_of
 from mistudio.label.one import preview
 from mistudio.label.providers import CONCURRENCY, FREE
 from mistudio.run.config import RunConfig

@@ -6,7 +6,7 @@ from mistudio.errors import StoreError
 from mistudio.jobs.candidates import Maker
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import check_budget
-from mistudio.label.evidence import NoEvidence
+from mistudio.label.material import NoEvidence
 from mistudio.label.providers import Provider
 from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction

@@ -6,8 +6,7 @@ from sqlalchemy import Engine
 from mistudio.errors import MistudioError, StoreError
 from mistudio.label.ask import Asked
 from mistudio.label.cost import check_budget, price
-from mistudio.label.evidence import NoEvidence
-from mistudio.label.material import material_of
+from mistudio.label.material import NoEvidence, material_of
 from mistudio.label.providers import CONCURRENCY, Provider
 from mistudio.score.config import ScoreConfig
 from mistudio.score.methods import Wrong, score_label

@@ -15,6 +15,8 @@ class LabelConfig(RunConfig):
     provider: Literal["openai", "ollama", "embedded"] = Field(
         "embedded", description="What answers: openai (or any server that speaks its protocol), ollama, or embedded.")
     examples: int = Field(20, ge=3, le=100, description="How many windows of text to show for each feature.")
+    window: int | None = Field(None, ge=4, le=1024, description="How many tokens of text around a peak to show; all "
+                               "that were stored if unset.")
     strategy: Literal["mixed", "top", "quantile"] = Field(
         "mixed", description="Which windows: mixed (a third strongest, the rest by strength), top, or quantile.")
     negatives: int = Field(5, ge=0, le=30, description="How many windows to show where the feature is silent.")

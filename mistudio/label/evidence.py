@@ -10,7 +10,7 @@ from sqlmodel import Session
 from mistudio.label.config import LabelConfig
 from mistudio.label.material import Material, NoEvidence, material_of
 from mistudio.label.negatives import silent_windows
-from mistudio.label.sampling import FEWEST, choose, distinct
+from mistudio.label.sampling import FEWEST, choose, cropped, distinct
 from mistudio.store import Extraction, Feature
 from mistudio.store.examples import SOURCES, Examples, load_examples
 
@@ -44,8 +44,9 @@ class Evidence:
     """Everything that a prompt says of a feature.
 
     ``windows`` are strongest first, ``negatives`` are windows known to be silent; ``top_tokens`` most active first;
-    ``followed_by`` are tokens seen more than once right after a peak; ``promoted`` are output tokens; ``density`` is a
-    fraction of tokens. ``note`` says so when windows had to be shown again.
+    ``followed_by`` are words seen more than once right after a peak; ``promoted`` are output tokens, ``predicted``
+    those of them that stand right after peaks, with in how many windows; ``density`` is a fraction of tokens.
+    ``note`` says so when windows had to be shown again.
     """
 
     index: int
@@ -54,14 +55,17 @@ class Evidence:
     top_tokens: tuple[str, ...]
     followed_by: tuple[str, ...]
     promoted: tuple[str, ...]
+    predicted: tuple[tuple[str, int], ...]
     density: float
     strategy: str
     seed: int
+    window: int | None = None
     note: str = ""
 
     def record(self) -> dict:
         """What is stored beside the label, enough to show the same evidence again."""
-        record = {"strategy": self.strategy, "seed": self.seed, "examples": [window.id for window in self.windows],
+        record = {"strategy": self.strategy, "seed": self.seed, "window": self.window,
+                  "examples": [window.id for window in self.windows],
                   "negatives": [window.id for window in self.negatives]}
         return record | {"note": self.note} if self.note else record
 
@@ -84,34 +88,58 @@ def build_evidence(work: Session, extraction: Extraction, feature: Feature, conf
         raise NoEvidence(f"Feature {feature.index} has no example in the explain split.",
                          "Extract more text to see more of it.")
     random = np.random.default_rng([config.seed, feature.index, len(avoid)])
-    chosen, note = _chosen(distinct(explain), feature.max_activation, config, avoid, random)
+    # Cut first: windows that differ only in what is not shown are the same.
+    pool = distinct(cropped(explain, config.window))
+    shown_before = _numbers(avoid)
+    chosen, again = _chosen(pool, feature.max_activation, config, shown_before["examples"], random)
+    silent = silent_windows(material, feature.index, chosen, config.negatives, random, "explain",
+                            avoid=shown_before["negatives"])
+    silent_again = sum(number in shown_before["negatives"] for number in silent)
     windows = tuple(_window(chosen, row, feature.max_activation, material.vocabulary) for row in range(len(chosen)))
     peaks = chosen.tokens[np.arange(len(chosen)), chosen.peak]
     top = [str(row[0]) for row in feature.top_tokens] or [material.vocabulary[token] for token in peaks]
+    promoted = tuple(str(row[0]) for row in feature.promoted)
     return Evidence(
         index=feature.index, windows=windows,
-        negatives=_negatives(material, feature.index, peaks, config.negatives, random),
+        negatives=tuple(_negative(material, number, peaks, config.window) for number in silent),
         top_tokens=tuple(dict.fromkeys(top))[:SHOWN_TOKENS], followed_by=_followed_by(windows),
-        promoted=tuple(str(row[0]) for row in feature.promoted[:SHOWN_TOKENS]), density=feature.density,
-        strategy=config.strategy, seed=config.seed, note=note)
+        promoted=promoted[:SHOWN_TOKENS], predicted=_predicted(chosen, promoted, material.vocabulary),
+        density=feature.density, strategy=config.strategy, seed=config.seed, window=config.window,
+        note=_note(len(windows), again, len(silent), silent_again))
 
 
-def _chosen(pool: Examples, maximum: float, config: LabelConfig, avoid: Collection[str],
-            random: np.random.Generator) -> tuple[Examples, str]:
-    """The windows to show, strongest first, and what to say about those shown before."""
-    seen = [int(shown.rsplit(":", 1)[1]) for shown in avoid if not shown.startswith("reference:")]
-    known = np.isin(pool.context, seen)
-    fresh, again = np.flatnonzero(~known), np.flatnonzero(known)
-    note = ""
+def _numbers(avoid: Collection[str]) -> dict[str, set[int]]:
+    """Context numbers of the examples and window numbers of the negatives among ids."""
+    found: dict[str, set[int]] = {"examples": set(), "negatives": set()}
+    for shown in avoid:
+        source, number = shown.rsplit(":", 1)
+        found["negatives" if source == "reference" else "examples"].add(int(number))
+    return found
+
+
+def _note(shown: int, again: int, silent: int, silent_again: int) -> str:
+    """What to say of windows that had to be shown again."""
+    parts = []
+    for count, repeated, what in ((shown, again, "examples"), (silent, silent_again, "silent windows")):
+        if repeated and repeated == count:
+            parts.append(f"All of its {what} have been shown before; there are no others.")
+        elif repeated:
+            parts.append(f"Only {count - repeated} of these {count} {what} had not been shown before.")
+    return " ".join(parts)
+
+
+def _chosen(pool: Examples, maximum: float, config: LabelConfig, known: set[int],
+            random: np.random.Generator) -> tuple[Examples, int]:
+    """The windows to show, strongest first, and how many of them were shown before."""
+    seen = np.isin(pool.context, list(known))
+    fresh, again = np.flatnonzero(~seen), np.flatnonzero(seen)
     if len(fresh) < FEWEST and len(again):
-        rest = pool.take(again)
-        rows = [*fresh, *again[choose(rest, maximum, max(0, config.examples - len(fresh)), config.strategy,
-                                      random)]]
-        note = f"Only {len(fresh)} of these examples had not been shown before."
+        wanted = max(0, config.examples - len(fresh))
+        rows = [*fresh, *again[choose(pool.take(again), maximum, wanted, config.strategy, random)]]
     else:
         rows = fresh[choose(pool.take(fresh), maximum, config.examples, config.strategy, random)]
     chosen = pool.take(np.array(rows, dtype=np.int64))
-    return chosen.take(np.argsort(-chosen.strength(), kind="stable")), note
+    return chosen.take(np.argsort(-chosen.strength(), kind="stable")), int(seen[rows].sum())
 
 
 def _window(examples: Examples, row: int, maximum: float, vocabulary: list[str]) -> EvidenceWindow:
@@ -141,12 +169,15 @@ def _segments(name: str, tokens: np.ndarray, strength: np.ndarray, peak: int, vo
     return EvidenceWindow(name, tuple(segments), at_peak)
 
 
-def _negatives(material: Material, index: int, peaks: np.ndarray, count: int,
-               random: np.random.Generator) -> tuple[EvidenceWindow, ...]:
-    """Silent windows, those that hold one of the feature's tokens before others."""
-    nothing = np.zeros(material.tokens.shape[1])
-    return tuple(_segments(f"reference:{number}", material.tokens[number], nothing, -1, material.vocabulary)
-                 for number in silent_windows(material, index, peaks, count, random, "explain"))
+def _negative(material: Material, number: int, peaks: np.ndarray, window: int | None) -> EvidenceWindow:
+    """A silent window, cut around the feature's token where it holds one."""
+    tokens = material.tokens[number]
+    if window is not None and window < len(tokens):
+        held = np.flatnonzero(np.isin(tokens, peaks))
+        middle = held[0] if len(held) else len(tokens) // 2
+        start = min(max(0, middle - window // 2), len(tokens) - window)
+        tokens = tokens[start:start + window]
+    return EvidenceWindow(f"reference:{number}", ((material.text(tokens), 0.0),))
 
 
 def _followed_by(windows: tuple[EvidenceWindow, ...]) -> tuple[str, ...]:
@@ -155,3 +186,13 @@ def _followed_by(windows: tuple[EvidenceWindow, ...]) -> tuple[str, ...]:
         after = "".join(text for text, _strength in window.segments[window.peak + 1:]).split(maxsplit=1)
         words.update(after[:1])
     return tuple(word for word, count in words.most_common(5) if count > 1)
+
+
+def _predicted(chosen: Examples, promoted: tuple[str, ...], vocabulary: list[str]) -> tuple[tuple[str, int], ...]:
+    """How often a promoted token is the one right after a peak: that word, without case and spaces around it."""
+    following = chosen.peak + 1
+    inside = following < chosen.tokens.shape[1]
+    after = chosen.tokens[np.flatnonzero(inside), following[inside]]
+    wanted = {token.strip().lower() for token in promoted}
+    found = (vocabulary[token].strip().lower() for token in after if token >= 0)
+    return tuple(Counter(word for word in found if word and word in wanted).most_common(SHOWN_TOKENS))

@@ -1,50 +1,110 @@
-"""What all features of an extraction share: token texts and reference windows, read once."""
+"""What all features of an extraction share: token texts, reference windows, who is active in them, what they mean."""
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from sqlmodel import Session
 
-from mistudio.errors import MistudioError
+from mistudio.errors import MistudioError, ModelError, ProviderSetupError
 from mistudio.store import Extraction
-from mistudio.store.examples import Reference, load_references, load_vocabulary
+from mistudio.store.examples import SPLITS, Reference, load_references, load_vocabulary
+
+# Windows of a split that are encoded: enough near ones for any feature, and about 2 s of two cores, once.
+MOST_ENCODED = 256
+ALIKE = 0.95
+_KEPT = 2
+_kept: OrderedDict[tuple, "Material"] = OrderedDict()
+_lock = threading.Lock()
 
 
 class NoEvidence(MistudioError):
     """Nothing can be shown of this feature, so nobody can name it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Material:
-    """``tokens`` is ``[reference, window]``."""
+    """Reference windows and token texts of one extraction; threads may share it.
+
+    ``vocabulary`` is the text of every token id; ``tokens`` is ``[reference, window]`` int32, -1 outside the context;
+    ``rarity`` is of the same shape, float64: the inverse document frequency of each token among the references;
+    ``split`` is ``[reference]``, an index into ``SPLITS``.
+    """
 
     vocabulary: list[str]
     references: list[Reference]
-    tokens: np.ndarray
+    tokens: np.ndarray = field(init=False)
+    rarity: np.ndarray = field(init=False)
+    split: np.ndarray = field(init=False)
 
+    def __post_init__(self):
+        windows = self.references
+        self.tokens = np.stack([window.tokens for window in windows]) if windows else np.zeros((0, 1), np.int32)
+        self.split = np.array([window.split for window in windows], dtype=np.int64)
+        held = [np.unique(row[row >= 0]) for row in self.tokens]
+        frequency = np.bincount(np.concatenate([np.zeros(0, np.int64), *held]), minlength=1)
+        # The -1 outside a context reads the last entry; it is never one of a feature's tokens.
+        self.rarity = np.log((len(windows) + 1) / (frequency + 1))[self.tokens] + 1
+        active = [np.unique(window.feature) for window in windows]
+        feature = np.concatenate([np.zeros(0, np.int64), *active]).astype(np.int64)
+        order = np.argsort(feature, kind="stable")
+        self._feature = feature[order]
+        self._reference = np.repeat(np.arange(len(windows)), [len(each) for each in active])[order]
+        self._vectors: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._encoding = threading.Lock()
 
-_materials: OrderedDict[tuple, Material] = OrderedDict()
-_lock = threading.Lock()
-_KEPT = 2
+    def active_in(self, index: int) -> np.ndarray:
+        """Numbers ``[m]`` of the reference windows in which a feature is active anywhere, in rising order."""
+        first, last = np.searchsorted(self._feature, [index, index + 1])
+        return self._reference[first:last]
+
+    def text(self, tokens: np.ndarray) -> str:
+        """The text of one window."""
+        return "".join(self.vocabulary[token] for token in tokens if token >= 0)
+
+    def vectors(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """What reference windows of a split mean: numbers ``[n]`` and unit vectors ``[n, 384]`` float32.
+
+        At most ``MOST_ENCODED`` windows, evenly spread, and of texts that mean nearly the same only the first. They are
+        encoded at the first call, which loads the encoder.
+
+        Raises:
+            ProviderSetupError: the encoder is not installed, or its weights are not the published ones.
+        """
+        with self._encoding:
+            if split not in self._vectors:
+                self._vectors[split] = self._encoded(np.flatnonzero(self.split == SPLITS.index(split)))
+            return self._vectors[split]
+
+    def _encoded(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        from mistudio.search.encoder import encode
+
+        spread = np.linspace(0, len(numbers) - 1, min(MOST_ENCODED, len(numbers))).round().astype(np.int64)
+        numbers = numbers[spread]
+        try:
+            vectors = encode([self.text(self.tokens[number]) for number in numbers])
+        except ModelError as error:
+            raise ProviderSetupError(error.message, f"{error.hint} Or show no silent windows (negatives 0).",
+                                     kind="setup") from error
+        # Boilerplate stands in many documents; each row that is like an earlier one goes.
+        unlike = ~(np.tril(vectors @ vectors.T, -1) > ALIKE).any(axis=1)
+        return numbers[unlike], vectors[unlike]
 
 
 def material_of(work: Session, extraction: Extraction) -> Material:
-    """References and vocabulary, read once an extraction: they are the same for every feature.
+    """The material of an extraction, read once and kept.
 
     Raises:
         NoEvidence: the extraction kept no token texts.
     """
-    key = (str(work.get_bind().url), extraction.id, extraction.created_at)
+    key = (work.get_bind().url, extraction.id, extraction.created_at)
     with _lock:
-        if key not in _materials:
+        if key not in _kept:
             vocabulary = load_vocabulary(work, extraction.vocabulary_hash)
             if not vocabulary:
                 raise NoEvidence("This extraction kept no token texts.", "Extract again.")
-            references = load_references(work, extraction.id)
-            tokens = np.stack([window.tokens for window in references]) if references else np.zeros((0, 1), np.int32)
-            _materials[key] = Material(vocabulary, references, tokens)
-            while len(_materials) > _KEPT:
-                _materials.popitem(last=False)
-        return _materials[key]
+            _kept[key] = Material(vocabulary, load_references(work, extraction.id))
+            while len(_kept) > _KEPT:
+                _kept.popitem(last=False)
+        return _kept[key]

@@ -30,7 +30,8 @@ def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, differ
         feature = work.get_one(Feature, feature_id)
         extraction = work.get_one(Extraction, feature.extraction_id)
         labels = history(work, feature_id) if different else []
-        shown = {example for label in labels for example in (label.evidence or {}).get("examples", [])}
+        shown = {window for label in labels for kind in ("examples", "negatives")
+                 for window in (label.evidence or {}).get(kind, [])}
         return build_evidence(work, extraction, feature, config, avoid=frozenset(shown))
 
 

@@ -6,6 +6,7 @@ activations under 3/10 of the maximum are mostly noise.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,21 +17,36 @@ ALIKE = 0.8
 FEWEST = 5
 
 
+def cropped(examples: Examples, window: int | None) -> Examples:
+    """The same windows with at most ``window`` tokens around each peak; as stored when None."""
+    width = examples.tokens.shape[1]
+    if window is None or window >= width:
+        return examples
+    start = np.clip(examples.peak - window // 2, 0, width - window)
+    columns = start[:, None] + np.arange(window)
+    return replace(examples, peak=examples.peak - start, tokens=np.take_along_axis(examples.tokens, columns, 1),
+                   activations=np.take_along_axis(examples.activations, columns, 1))
+
+
 def distinct(examples: Examples) -> Examples:
     """Strongest top windows first, then random ones in their order; of near-identical windows only the first.
 
     Two windows are near-identical when, laid over each other at their peaks, 8 of 10 tokens are the same.
     """
+    count = len(examples)
     strength = examples.strength()
-    order = np.lexsort((np.where(examples.source == 0, -strength, np.arange(len(examples))), examples.source))
-    aligned = _aligned(examples)
+    order = np.lexsort((np.where(examples.source == 0, -strength, np.arange(count)), examples.source))
+    same = np.zeros((count, count), dtype=np.int32)
+    for column in _aligned(examples).T:
+        same += (column[:, None] == column) & (column >= 0)
     length = (examples.tokens >= 0).sum(axis=1)
-    kept: list[int] = []
-    for row in order:
-        same = (aligned[kept] == aligned[row]) & (aligned[row] >= 0)
-        alike = same.sum(axis=1) >= ALIKE * np.minimum(length[kept], length[row])
-        if not alike.any() and not (examples.context[kept] == examples.context[row]).any():
-            kept.append(int(row))
+    alike = (same >= ALIKE * np.minimum(length[:, None], length)) | (examples.context[:, None] == examples.context)
+    left = np.ones(count, dtype=bool)
+    kept = []
+    for row in order.tolist():
+        if left[row]:
+            kept.append(row)
+            left &= ~alike[row]
     return examples.take(np.array(kept, dtype=np.int64))
 
 

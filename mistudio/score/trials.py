@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sqlmodel import Session
 
-from mistudio.label.evidence import NoEvidence
-from mistudio.label.material import Material
+from mistudio.label.material import Material, NoEvidence
 from mistudio.label.negatives import silent_windows
 from mistudio.label.sampling import across, distinct
 from mistudio.store import Feature, Label
@@ -76,8 +75,8 @@ def draw_trials(work: Session, feature: Feature, material: Material, split: str,
     strength = pool.strength() / feature.max_activation * 10
     rows = _active(pool, strength, active, random)
     positive = [_trial(pool, row, strength, feature.max_activation, material.vocabulary) for row in rows]
-    peaks = pool.tokens[np.arange(len(pool)), pool.peak]
-    numbers = silent_windows(material, feature.index, peaks, silent, random, split)
+    strongest = pool.take(np.argsort(-strength, kind="stable"))
+    numbers = silent_windows(material, feature.index, strongest, silent, random, split, hard=silent // 2)
     if len(numbers) < FEWEST:
         raise NoEvidence(f"Fewer than {FEWEST} windows of the {split} split are known to be silent for feature "
                          f"{feature.index}.", "Extract again with more reference windows (--references).")

@@ -15,7 +15,7 @@ from mistudio.label.prompts import evidence_text, render, repair
 
 WINDOW = EvidenceWindow("top:1", (("print(x", 0.0), (")", 10.0), (")", 4.2), ("\n\tnext", 0.0)), 1)
 EVIDENCE = Evidence(5, (WINDOW,), (EvidenceWindow("reference:0", (("so it (was)", 0.0),)),), (")", "\n"), ("next",),
-                    (" else",), 0.0021, "mixed", 0)
+                    (" else",), (), 0.0021, "mixed", 0)
 
 
 def test_rules_and_worked_examples_are_the_same_for_every_feature(engine, toy):
