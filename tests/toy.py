@@ -23,8 +23,11 @@ FILLER = [" the", " of", " and", " to", " in", " it", " was", "\n", " with", " b
 VOCABULARY = [token for tokens in CONCEPTS.values() for token in tokens] + FILLER
 
 
-def add_toy_extraction(engine: Engine, features: int = 12, seed: int = 0) -> int:
-    """Feature ``i`` fires on concept ``i % 6``; the last one is dead. Returns the extraction's id."""
+def add_toy_extraction(engine: Engine, features: int = 12, seed: int = 0, references: int = 6) -> int:
+    """Feature ``i`` fires on concept ``i % 6``; the last one is dead. Returns the extraction's id.
+
+    Scores need more reference windows than labels do; from the seventh on they hold the concept that is active in them.
+    """
     random = np.random.default_rng(seed)
     concepts = list(CONCEPTS)
     with session(engine) as work:
@@ -52,10 +55,12 @@ def add_toy_extraction(engine: Engine, features: int = 12, seed: int = 0) -> int
             if not dead:
                 blob = _examples(tokens, feature.max_activation, random).to_blob()
                 work.add(FeatureExamples(feature_id=feature.id, blob=blob))
-        for number in range(6):
+        for number in range(references):
             filler = random.integers(len(VOCABULARY) - len(FILLER), len(VOCABULARY), WINDOW)
+            if number >= 6:
+                filler[2] = VOCABULARY.index(CONCEPTS[concepts[number % len(concepts)]][0])
             reference = Reference(filler.astype(np.int32), split=number % 3, document=1000 + number,
-                                  feature=np.array([number]), position=np.array([2]), activation=np.array([1.0]))
+                                  feature=np.array([number % features]), position=np.array([2]), activation=np.array([1.0]))
             work.add(ReferenceWindow(extraction_id=extraction.id, number=number, blob=reference.to_blob()))
         return extraction.id
 

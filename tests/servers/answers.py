@@ -23,13 +23,33 @@ TOPICS = {
 
 
 def plausible(messages: list[dict]) -> str:
-    """A JSON answer to the last message that carries evidence."""
+    """A JSON answer to the last message that carries evidence, or windows to judge."""
+    if messages[-1]["content"].startswith("Label: "):
+        return verdicts(messages[-1]["content"])
     shown = [message["content"] for message in messages if "Active windows" in message["content"]]
     tokens, windows = read_evidence(shown[-1]) if shown else ([], [])
     label, kind = name_of(tokens, windows)
     strongest = ", ".join(f"“{token.strip() or 'space'}”" for token in dict.fromkeys(tokens[:6]))
     return json.dumps({"label": label, "kind": kind, "confidence": 0.8 if len(set(tokens)) < 4 else 0.65,
                        "explanation": f"Its strongest activations are on {strongest}."})
+
+
+def verdicts(question: str) -> str:
+    """What a judge says that looks for the words of the label (or its topic's) in a window, or in what is marked."""
+    label = re.search(r"^Label: (.*)$", question, flags=re.MULTILINE)[1]
+    windows = re.findall(r"^(\d+)\. (.*)$", question, flags=re.MULTILINE)
+    return json.dumps({"answers": [
+        {"window": int(number), "fits": fits(label, "".join(re.findall(r"<<(.*?)>>", text)) or text)}
+        for number, text in windows]})
+
+
+def fits(label: str, text: str) -> bool:
+    """Whether a text holds what a label of ``name_of`` names."""
+    known = {"digits in numbers": r"\d", "closing brackets": r"[)\]}]", "opening brackets": r"[(\[{]",
+             "HTML tags": r"<\w", "Python keywords": r"\b(def|return|class|import)\b",
+             "prices in dollars": r"\$|dollars|cents"}
+    words = "|".join(re.escape(word) for word in TOPICS.get(label, label).split())
+    return bool(re.search(known.get(label, rf"(?i)\b({words})\b"), text))
 
 
 def read_evidence(text: str) -> tuple[list[str], list[str]]:
