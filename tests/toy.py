@@ -60,7 +60,8 @@ def add_toy_extraction(engine: Engine, features: int = 12, seed: int = 0, refere
             if number >= 6:
                 filler[2] = VOCABULARY.index(CONCEPTS[concepts[number % len(concepts)]][0])
             reference = Reference(filler.astype(np.int32), split=number % 3, document=1000 + number,
-                                  feature=np.array([number % features]), position=np.array([2]), activation=np.array([1.0]))
+                                  feature=np.array([number % features]), position=np.array([2]),
+                                  activation=np.array([1.0]))
             work.add(ReferenceWindow(extraction_id=extraction.id, number=number, blob=reference.to_blob()))
         return extraction.id
 

@@ -1,40 +1,63 @@
-"""The label of one feature: ask for it, and store what came of asking."""
+"""The label of one feature: ask for one or several, try them on the select split, revise, and keep the best.
+
+Choosing uses the select split alone, so the score on the test split, which is stored beside it, stays honest.
+"""
 
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
 from mistudio.errors import MistudioError
+from mistudio.jobs.contest import Contest
 from mistudio.label.ask import Asked, ask
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
+from mistudio.label.evidence import Evidence
+from mistudio.label.material import NoEvidence
 from mistudio.label.one import LABEL, evidence_for, label_from
-from mistudio.label.prompts import render
+from mistudio.label.prompts import Prompt, render, revise
 from mistudio.label.providers import Provider
-from mistudio.store import Label, Score
+from mistudio.store import Label, Score, session
 from mistudio.store.items import Outcome
+from mistudio.store.labels import current_label
 
 
 @dataclass
 class Made:
-    """New labels of a feature with their scores, the chosen one last; or none, and the reason why."""
+    """New labels of a feature with their scores, the chosen one last; or none, and the reason why.
+
+    ``kept`` is the label that the feature has, where it took part and was the best; ``kept_scores`` are its new scores.
+    """
 
     labels: list[tuple[Label, list[Score]]] = field(default_factory=list)
-    asked: Asked = field(default_factory=Asked)
+    kept: Label | None = None
+    kept_scores: list[Score] = field(default_factory=list)
+    total: Asked = field(default_factory=Asked)
     cost: float | None = None
 
     @property
     def error(self) -> MistudioError | None:
-        return self.asked.error
+        return self.total.error
 
     def outcome(self) -> Outcome:
         """What a run stores of it."""
-        used = {"asked": True, "prompt_tokens": self.asked.prompt_tokens, "cost": self.cost,
-                "completion_tokens": self.asked.completion_tokens}
+        used = {"asked": True, "prompt_tokens": self.total.prompt_tokens, "cost": self.cost,
+                "completion_tokens": self.total.completion_tokens}
         if not self.labels:
-            return Outcome("failed", reason_kind=self.asked.kind, reason=str(self.error), reply=self.asked.reply,
+            return Outcome("failed", reason_kind=self.total.kind, reason=str(self.error), reply=self.total.reply,
                            **used)
-        return Outcome(labels=self.labels, text=self.labels[-1][0].text, **used)
+        text = f"kept: {self.kept.text}" if self.kept else self.labels[-1][0].text
+        return Outcome(labels=self.labels, current=self.kept is None, scores=self.kept_scores, text=text, **used)
+
+
+@dataclass
+class _Candidate:
+    """A label with what it was made from; ``score`` is that of the select split."""
+
+    label: Label
+    prompt: Prompt | None = None
+    evidence: Evidence | None = None
+    score: Score | None = None
 
 
 class Maker:
@@ -44,7 +67,7 @@ class Maker:
         self.engine, self.config, self.provider, self.run_id = engine, config, provider, run_id
 
     def make(self, feature_id: int, *, different: bool = False) -> Made:
-        """Ask for a label of a feature.
+        """Ask for a label of a feature, or for the best of several.
 
         Args:
             different: show other examples than earlier labels were based on, while there are others.
@@ -53,11 +76,79 @@ class Maker:
             NoEvidence: there is nothing to show.
             ProviderSetupError: no prompt can succeed until the user changes something.
         """
-        evidence = evidence_for(self.engine, feature_id, self.config, different=different)
-        prompt = render(evidence, self.provider.template)
-        asked = ask(self.provider, prompt, LABEL)
-        made = Made(asked=asked, cost=price(self.config, asked.prompt_tokens, asked.completion_tokens))
-        if asked.answer is not None:
-            made.labels.append((label_from(asked, feature_id=feature_id, evidence=evidence, prompt=prompt,
-                                           provider=self.provider, config=self.config, run_id=self.run_id), []))
+        made = Made()
+        contest, why = None, ""
+        if self.config.compares:
+            try:
+                contest = Contest(self.engine, self.config, self.provider, feature_id, made.total)
+            except NoEvidence as error:
+                why = error.message
+        found = self._candidates(feature_id, self.config.candidates if contest else 1, different, made.total)
+        if found:
+            made.total.error = None
+        if found and contest is None:
+            if why:
+                found[0].label.evidence = {**found[0].label.evidence, "note": f"Nothing was compared: {why}"}
+            made.labels = [(found[0].label, [])]
+        elif found:
+            self._choose(made, contest, found, feature_id)
+        made.cost = price(self.config, made.total.prompt_tokens, made.total.completion_tokens)
         return made
+
+    def _candidates(self, feature_id: int, count: int, different: bool, total: Asked) -> list[_Candidate]:
+        """Labels from different draws of evidence, each text once; ``total`` has the last error where one failed."""
+        found: list[_Candidate] = []
+        for number in range(count):
+            config = self.config.model_copy(update={"seed": self.config.seed + number})
+            evidence = evidence_for(self.engine, feature_id, config, different=different)
+            candidate = self._ask(feature_id, evidence, render(evidence, self.provider.template), total)
+            if candidate and all(candidate.label.text.casefold() != other.label.text.casefold() for other in found):
+                found.append(candidate)
+        return found
+
+    def _ask(self, feature_id: int, evidence: Evidence, prompt: Prompt, total: Asked) -> _Candidate | None:
+        asked = ask(self.provider, prompt, LABEL)
+        total.count(asked.prompt_tokens, asked.completion_tokens)
+        if asked.answer is None:
+            total.error, total.reply = asked.error, asked.reply
+            return None
+        return _Candidate(label_from(asked, feature_id=feature_id, evidence=evidence, prompt=prompt,
+                                     provider=self.provider, config=self.config, run_id=self.run_id), prompt, evidence)
+
+    def _choose(self, made: Made, contest: Contest, found: list[_Candidate], feature_id: int) -> None:
+        for candidate in found:
+            candidate.score = contest.score(candidate.label, "select")
+        best = max(found, key=_value)
+        below = self.config.revise_below
+        poor = below is not None and best.score is not None and best.score.value < below
+        tried = contest.score(best.label, "revise") if poor else None
+        if tried is not None and tried.misjudged:
+            prompt = revise(best.prompt, best.label.reply, tried.misjudged)
+            again = self._ask(feature_id, best.evidence, prompt, made.total)
+            if again:
+                again.label.evidence = {**again.label.evidence,
+                                        "revision": [window["id"] for window in tried.misjudged]}
+                again.score = contest.score(again.label, "select")
+                found.append(again)
+                best = max(found, key=_value)
+        if self.config.keep_better:
+            with session(self.engine) as work:
+                before = current_label(work, feature_id)
+            old = _Candidate(before, score=contest.score(before, "select")) if before else None
+            if old and _value(old) >= _value(best):
+                made.kept = before
+                made.kept_scores = self._scores(contest, old)
+        found.sort(key=lambda candidate: candidate is best)
+        made.labels = [(candidate.label, self._scores(contest, candidate, test=candidate is best and not made.kept))
+                       for candidate in found]
+
+    def _scores(self, contest: Contest, candidate: _Candidate, *, test: bool = True) -> list[Score]:
+        scores = [candidate.score, contest.score(candidate.label, "test") if test else None]
+        for score in filter(None, scores):
+            score.label_id, score.run_id = candidate.label.id, self.run_id
+        return [score for score in scores if score is not None]
+
+
+def _value(candidate: _Candidate) -> float:
+    """What a candidate is chosen by; one that could not be scored comes last."""
+    return candidate.score.value if candidate.score is not None else -1.0

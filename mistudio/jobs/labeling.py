@@ -4,6 +4,7 @@ from sqlalchemy import Engine
 
 from mistudio.errors import StoreError
 from mistudio.jobs.candidates import Maker
+from mistudio.jobs.contest import check_contest
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import check_budget
 from mistudio.label.material import NoEvidence
@@ -11,9 +12,8 @@ from mistudio.label.providers import Provider
 from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter, get_feature
-from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels
-from mistudio.store.labels import add_label, current_label, is_protected
-from mistudio.store.scores import add_score
+from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels, store_labels
+from mistudio.store.labels import current_label, is_protected
 
 
 def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> int:
@@ -29,6 +29,7 @@ def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: F
         MistudioError: there is no such extraction, no feature matches, or the budget cannot be kept.
     """
     check_budget(config)
+    check_contest(config)
     with session(engine) as work:
         get_extraction(work, extraction_id)
         items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
@@ -58,11 +59,8 @@ def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfi
     if not made.labels:
         raise made.error
     with session(engine) as work:
-        for place, (label, scores) in enumerate(made.labels, 1):
-            add_label(work, label, replace_protected=config.replace_human, current=place == len(made.labels))
-            for score in scores:
-                add_score(work, score, label)
-    return made.labels[-1][0]
+        store_labels(work, made.outcome(), replace_protected=config.replace_human)
+    return made.kept or made.labels[-1][0]
 
 
 class LabelJob:

@@ -20,4 +20,18 @@ class LabelConfig(RunConfig):
     strategy: Literal["mixed", "top", "quantile"] = Field(
         "mixed", description="Which windows: mixed (a third strongest, the rest by strength), top, or quantile.")
     negatives: int = Field(5, ge=0, le=30, description="How many windows to show where the feature is silent.")
+    candidates: int = Field(1, ge=1, le=8, description="Labels to ask for, from different windows; the best on the "
+                            "select split is kept.")
+    choose_by: Literal["embedding", "detection", "fuzzing"] = Field(
+        "embedding", description="Which score tells the better label. By detection and fuzzing the same model judges, "
+        "which takes more calls.")
+    revise_below: float | None = Field(None, gt=0, le=1, description="Where the label scores less than this, show the "
+                                       "model what it got wrong, ask again, and keep the better one.")
+    keep_better: bool = Field(False, description="Keep the label that a feature has, unless a new one scores better: "
+                              "for labeling the worst again with a larger model.")
     replace_human: bool = Field(False, description="Also replace labels that a person wrote or approved.")
+
+    @property
+    def compares(self) -> bool:
+        """Whether labels are tried on the select split before one is kept."""
+        return self.candidates > 1 or self.revise_below is not None or self.keep_better

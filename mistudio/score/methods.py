@@ -71,6 +71,9 @@ def _near(label: Label, wrong: Wrong | None, shown: tuple[Trial, ...], split: st
     near = encode_labels(tried) @ encode([trial.text for trial in shown]).T
     baseline = of_ranking(right, near[1], strength).value if wrong else None
     score = _score("embedding", of_ranking(right, near[0], strength), shown, split, config, baseline)
+    # Read as a verdict: as many windows fit as are active, the nearest ones.
+    fits = np.argsort(np.argsort(-near[0], kind="stable"), kind="stable") < right.sum()
+    score.misjudged = [trial.record(bool(said)) for trial, said in zip(shown, fits, strict=True) if trial.right != said]
     score.seconds = time.monotonic() - started
     return score
 

@@ -86,6 +86,18 @@ def draw_trials(work: Session, feature: Feature, material: Material, split: str,
     return Trials(_shuffled([*positive, *negative], random), _shuffled(_fuzzed(every, active, random), random))
 
 
+def halves(trials: Trials) -> tuple[Trials, Trials]:
+    """Two parts without a window in common, each with half of the active and half of the silent (or wrongly marked)
+    windows."""
+    def part(windows: tuple[Trial, ...], first: int) -> tuple[Trial, ...]:
+        kept = {id(trial) for right in (True, False)
+                for trial in [each for each in windows if each.right == right][first::2]}
+        return tuple(trial for trial in windows if id(trial) in kept)
+
+    first, second = (Trials(part(trials.detection, at), part(trials.fuzzing, at)) for at in (0, 1))
+    return first, second
+
+
 def check_unseen(label: Label, trials: Iterable[Trial]) -> None:
     """Make sure that the labeler saw none of these windows.
 

@@ -112,6 +112,20 @@ def failed_items(work: Session, run_id: int, limit: int = 100) -> list[tuple[int
     return [tuple(row) for row in work.exec(query)]
 
 
+def store_labels(work: Session, outcome: Outcome, *, replace_protected: bool = False) -> tuple[Label | None, bool]:
+    """Store the labels and scores of an outcome. Returns the chosen label, and whether it is current now."""
+    chosen, current = None, False
+    for place, (label, scores) in enumerate(outcome.labels, 1):
+        chosen = label
+        current = add_label(work, label, replace_protected=replace_protected,
+                            current=place == len(outcome.labels) and outcome.current)
+        for score in scores:
+            add_score(work, score, label)
+    for score in outcome.scores:
+        add_score(work, score, work.get_one(Label, score.label_id))
+    return chosen, current
+
+
 def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome: Outcome, *,
                 replace_protected: bool = False) -> bool:
     """Close one item together with its labels, its scores and what it used, all in the caller's transaction.
@@ -129,18 +143,11 @@ def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome
         reply="" if outcome.labels else outcome.reply, updated_at=now()))
     if closed.rowcount != 1:
         return False
-    changed = {}
-    for place, (label, scores) in enumerate(outcome.labels, 1):
-        answer = place == len(outcome.labels) and outcome.current
-        current = add_label(work, label, replace_protected=replace_protected, current=answer)
-        for score in scores:
-            add_score(work, score, label)
+    label, became_current = store_labels(work, outcome, replace_protected=replace_protected)
+    if label is not None:
         changed = {"label_id": label.id}
-        if answer and not current:
+        if outcome.current and not became_current:
             changed |= {"state": "skipped", "reason_kind": "protected", "reason": PROTECTED}
-    for score in outcome.scores:
-        add_score(work, score, work.get_one(Label, score.label_id))
-    if changed:
         work.exec(update(RunItem).where(mine).values(**changed))
     cost = outcome.cost
     work.exec(update(Run).where(col(Run.id) == run_id).values(

@@ -64,6 +64,29 @@ def template_hash(template: str) -> str:
     return hashlib.sha256(json.dumps(_fixed(template)).encode()).hexdigest()[:16]
 
 
+def revise(prompt: Prompt, reply: str, misjudged: list[dict]) -> Prompt:
+    """The question to a model whose label tells active from silent windows badly.
+
+    Args:
+        misjudged: windows as a ``Score`` keeps them, none of them from the test split.
+    """
+    missed = [window for window in misjudged if not window["said"] and max(window["strengths"], default=0) > 0]
+    wrong = [window for window in misjudged if window["said"] and not max(window["strengths"], default=0) > 0]
+    lines = ["Your label was tried on other windows, and these were judged wrongly by it."]
+    for title, windows in (("Active, but your label does not tell so", missed),
+                           ("Silent, but your label fits them", wrong)):
+        if windows:
+            lines += ["", title, *(f"{number}. {_of_trial(window)}" for number, window in enumerate(windows, 1))]
+    lines += ["", "Answer again in the same form, with a label that is right on these windows and on those before."]
+    return _prompt([*prompt.messages, {"role": "assistant", "content": reply},
+                    {"role": "user", "content": "\n".join(lines)}], prompt.template)
+
+
+def _of_trial(window: dict) -> str:
+    pairs = zip(window["tokens"], window["strengths"], strict=True)
+    return "".join(f"<<{visible(text)}>>" if strength else visible(text) for text, strength in pairs)
+
+
 def repair(prompt: Prompt, reply: str, error: ReplyError, form: str) -> Prompt | None:
     """The one question to ask after a reply that cannot be read; None where asking again cannot help.
 
