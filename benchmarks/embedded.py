@@ -15,7 +15,7 @@ import typer
 from sqlmodel import select
 
 from mistudio.errors import MistudioError
-from mistudio.label.ask import ask, evidence_for
+from mistudio.label.ask import ask, evidence_for, template_of
 from mistudio.label.config import LabelConfig
 from mistudio.label.prompts import render
 from mistudio.label.providers import make_provider
@@ -38,7 +38,7 @@ def main(
         chosen = [features[place] for place in np.unique(np.linspace(0, len(features) - 1, labels).astype(int))]
         config = LabelConfig(provider="embedded")
         provider = make_provider(config)
-        prompts = [render(evidence_for(engine, feature, config), provider.template) for feature in chosen]
+        prompts = [render(evidence_for(engine, feature, config), template_of(config)) for feature in chosen]
         started = time.monotonic()
         provider.complete(prompts[0].messages, {})
         first = time.monotonic() - started

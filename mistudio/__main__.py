@@ -11,7 +11,8 @@ from mistudio.errors import MistudioError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Name, check and search the features of a sparse autoencoder.")
-for command in (jobs.demo, jobs.extract, labeling.label, reading.runs, reading.features, reading.show, reading.search):
+for command in (jobs.demo, jobs.extract, labeling.label, reading.runs, reading.features, reading.show, reading.prompts,
+                reading.search):
     app.command()(command)
 app.command("export")(reading.export_file)
 app.command("import")(reading.import_file)

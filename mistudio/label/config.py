@@ -24,10 +24,15 @@ class LabelConfig(BaseModel):
                                "that were stored if unset.")
     strategy: Literal["mixed", "top", "quantile"] = Field(
         "mixed", description="Which windows: mixed (a third strongest, the rest by strength), top, or quantile.")
-    negatives: int = Field(5, ge=0, le=30, description="How many windows to show where the feature is silent.")
+    negatives: int = Field(5, ge=0, le=30, description="How many windows to show where the feature is silent "
+                           "(the embedded labeler's prompt has none).")
+    prompt: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="Name of the prompt template: one that the "
+                        "command prompts lists, or your own NAME.md in the data folder's prompts; the usual if empty.")
     concurrency: int | None = Field(None, ge=1, le=64, description="Calls at a time; the provider's default if unset.")
     temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature; sent only if set.")
     seed: int = Field(0, ge=0, description="Seed for choosing windows.")
+    factual: bool = Field(False, description="Name features that are active on one token only by that token, without "
+                          "asking.")
     replace_human: bool = Field(False, description="Also replace labels that a person wrote or approved.")
     timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for one answer.")
 

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from mistudio.errors import MistudioError, ProviderError, ProviderSetupError, ReplyError, StoreError
-from mistudio.label.ask import Asked, ask, evidence_for, label_from
+from mistudio.label.ask import Asked, ask, evidence_for, label_from, template_of
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.evidence import NoEvidence
+from mistudio.label.factual import factual_label
 from mistudio.label.prompts import render
 from mistudio.label.providers import Provider
-from mistudio.store import Label, Run, runs, session
+from mistudio.store import Feature, Label, Run, runs, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter, get_feature
 from mistudio.store.labels import add_label, current_label, is_protected
@@ -72,6 +73,7 @@ def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: F
     Raises:
         StoreError: there is no such extraction, or no feature matches.
     """
+    template_of(config)  # one that cannot be used stops the run here, not at every feature
     with session(engine) as work:
         get_extraction(work, extraction_id)
         items = runs.plan_items(work, extraction_id, wanted, replace_human=config.replace_human)
@@ -145,12 +147,15 @@ def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfi
     """
     with session(engine) as work:
         feature, _label = get_feature(work, extraction_id, index)
-    evidence = evidence_for(engine, feature.id, config, different=different)
-    prompt = render(evidence, provider.template)
-    asked = ask(provider, prompt)
-    if asked.answer is None:
-        raise asked.error
-    label = label_from(asked, feature_id=feature.id, evidence=evidence, prompt=prompt, provider=provider, config=config)
+    label = factual_label(feature) if config.factual and not different else None
+    if label is None:
+        evidence = evidence_for(engine, feature.id, config, different=different)
+        prompt = render(evidence, template_of(config))
+        asked = ask(provider, prompt)
+        if asked.answer is None:
+            raise asked.error
+        label = label_from(asked, feature_id=feature.id, evidence=evidence, prompt=prompt, provider=provider,
+                           config=config)
     with session(engine) as work:
         add_label(work, label, replace_protected=config.replace_human)
     return label
@@ -216,8 +221,10 @@ class _Loop:
             with session(self.engine) as work:
                 if not self.config.replace_human and is_protected(current_label(work, feature_id)):
                     return _Result("skipped", reason_kind="protected", reason=runs.PROTECTED)
+                if self.config.factual and (fact := factual_label(work.get_one(Feature, feature_id), self.run_id)):
+                    return _Result(label=fact)
             evidence = evidence_for(self.engine, feature_id, self.config)
-            prompt = render(evidence, self.provider.template)
+            prompt = render(evidence, template_of(self.config))
             asked = ask(self.provider, prompt)
         except NoEvidence as error:
             return _Result("skipped", reason_kind="no examples", reason=str(error))

@@ -31,14 +31,12 @@ class Completion:
 class Provider(Protocol):
     """Answers prompts, from several threads at a time.
 
-    ``template`` names the prompt it wants (``mistudio.label.prompts``). The text of a completion is JSON in the given
-    schema; a provider whose model writes a bare label wraps it so itself.
+    The text of a completion is JSON in the given schema; a provider whose model writes a bare label wraps it so itself.
     """
 
     name: str
     model: str
     default_concurrency: int
-    template: str
 
     def complete(self, messages: Messages, schema: dict) -> Completion:
         """Answer one prompt.

@@ -33,7 +33,6 @@ class EmbeddedProvider:
     name = "embedded"
     model = "SmolLM2-135M + label adapter"
     default_concurrency = CONCURRENCY["embedded"]
-    template = "completion-v1"
 
     def __init__(self, adapter: Path = ADAPTER):
         if not (adapter / WEIGHTS).exists():

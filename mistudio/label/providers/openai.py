@@ -22,7 +22,6 @@ class OpenAIProvider:
 
     name = "openai"
     default_concurrency = CONCURRENCY["openai"]
-    template = "standard-v1"
 
     def __init__(self, config: LabelConfig, api_key: str | None = None):
         """Raises: ProviderSetupError, when a key is missing."""
