@@ -17,7 +17,7 @@ from sqlmodel import select
 from mistudio.errors import MistudioError
 from mistudio.label.ask import ask
 from mistudio.label.config import LabelConfig
-from mistudio.label.one import evidence_for
+from mistudio.label.one import LABEL, evidence_for, template_of
 from mistudio.label.prompts import render
 from mistudio.label.providers import make_provider
 from mistudio.store import Extraction, Feature, open_store, session
@@ -39,13 +39,13 @@ def main(
         chosen = [features[place] for place in np.unique(np.linspace(0, len(features) - 1, labels).astype(int))]
         config = LabelConfig(provider="embedded")
         provider = make_provider(config)
-        prompts = [render(evidence_for(engine, feature, config), provider.template) for feature in chosen]
+        prompts = [render(evidence_for(engine, feature, config), template_of(config)) for feature in chosen]
         started = time.monotonic()
         provider.complete(prompts[0].messages, {})
         first = time.monotonic() - started
         started, done, failed, tokens = time.monotonic(), 0, 0, 0
         for prompt in prompts:
-            asked = ask(provider, prompt)
+            asked = ask(provider, prompt, LABEL)
             done, failed = done + (asked.answer is not None), failed + (asked.answer is None)
             tokens += asked.prompt_tokens or 0
         took = time.monotonic() - started

@@ -12,7 +12,7 @@ from mistudio.errors import MistudioError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Name, check and search the features of a sparse autoencoder.")
 for command in (jobs.demo, jobs.extract, labeling.label, labeling.score, quality.report, reading.runs, reading.features,
-                reading.show, reading.search):
+                reading.show, reading.prompts, reading.search):
     app.command()(command)
 app.command("export")(reading.export_file)
 app.command("import")(reading.import_file)

@@ -8,6 +8,7 @@ from mistudio.jobs.estimate import Estimate, estimate
 from mistudio.jobs.labeling import start_run
 from mistudio.label.config import LabelConfig
 from mistudio.label.one import preview
+from mistudio.label.prompts.templates import USUAL, label_templates
 from mistudio.label.providers import make_provider
 from mistudio.label.selection import parse_indices
 from mistudio.store.engine import session
@@ -33,7 +34,9 @@ def main(here: Here) -> None:
         choice = choose_provider()
         wanted = choose_features(here)
         with st.expander("Options", icon=":material/tune:"):
-            options = choose_options(LabelConfig, leave_out=("provider", "model", "base_url"))
+            options = choose_options(LabelConfig, leave_out=("provider", "model", "base_url", "prompt"))
+            if choice.provider != "embedded":
+                options["prompt"] = choose_prompt()
     config = LabelConfig.checked(**choice.options(), **options)
     with right:
         before_start(here, config, wanted, choice, busy=running is not None)
@@ -43,6 +46,16 @@ def main(here: Here) -> None:
         if shown:
             show_live(here, shown, choice.api_key)
     past_runs(here, choice.api_key, but=shown)
+
+
+def choose_prompt() -> str:
+    """The name of a prompt template."""
+    found, wrong = label_templates()
+    for error in wrong:
+        show_error(error)
+    names = [template.name for template in found]
+    return st.selectbox("Prompt", names, index=names.index(USUAL), key="prompt_template", persist_state="session",
+                        help=LabelConfig.model_fields["prompt"].description)
 
 
 def choose_features(here: Here) -> FeatureFilter | None:

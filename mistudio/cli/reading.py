@@ -1,4 +1,4 @@
-"""Commands that read the store and come back at once: runs, features, show, search, export, import."""
+"""Commands that read and come back at once: runs, features, show, prompts, search, export, import."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -78,6 +78,8 @@ def show(
     examples: Annotated[int, typer.Option(help="How many top and how many random examples.", min=0)] = 5,
     prompt: Annotated[bool, typer.Option("--prompt", help="Show the prompt that a labeler would get.")] = False,
     provider: Annotated[str, typer.Option(help="With --prompt: for which provider.")] = "openai",
+    template: Annotated[str, typer.Option(metavar="NAME|FILE", help="With --prompt: a template by name (see "
+                                          "the command prompts), or a .md file.")] = "",
 ) -> None:
     """Show one feature: statistics, tokens, examples and label; or the prompt that would name it."""
     engine, chosen = opened(db, extraction)
@@ -89,7 +91,8 @@ def show(
         from mistudio.label.config import LabelConfig
         from mistudio.label.one import preview
 
-        shown = preview(engine, feature.id, LabelConfig.checked(provider=provider))
+        named = Path(template) if template.endswith(".md") else template
+        shown = preview(engine, feature.id, LabelConfig.checked(provider=provider), named)
         if as_json:
             print_json({"index": index, "template": shown.template, "hash": shown.hash, "messages": shown.messages})
         else:
@@ -101,6 +104,21 @@ def show(
             "history": [_label_record(entry) | {"id": entry.id} for entry in labels]})
     else:
         _print_feature(feature, label, windows, len(labels))
+
+
+def prompts(as_json: AsJson = False) -> None:
+    """List the prompt templates for labels: the package's, and your own in the data folder's prompts."""
+    from mistudio.label.prompts.templates import label_templates
+
+    found, wrong = label_templates()
+    if as_json:
+        print_json({"templates": [{"name": each.name, "hash": each.hash, "own": each.own, "first_line": each.first_line}
+                                  for each in found], "unusable": [error.message for error in wrong]})
+        return
+    print_table(("name", "hash", "whose", "first line"),
+                [(each.name, each.hash, "yours" if each.own else "mistudio", each.first_line[:80]) for each in found])
+    for error in wrong:
+        print(f"Not usable: {plain(error.message)}")
 
 
 def search(

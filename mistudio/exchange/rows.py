@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mistudio.errors import ExchangeError
 from mistudio.store.tables import Extraction, Feature, Label
 
-ORIGINS = ("llm", "human", "import")
+ORIGINS = ("llm", "human", "import", "statistics")
 VERDICTS = ("", "approved", "rejected")
 FORMS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 # A spreadsheet runs a cell that begins with one of these; a quote in front stops it, and reading takes it off again.

@@ -14,7 +14,7 @@ from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.evidence import Evidence
 from mistudio.label.material import NoEvidence
-from mistudio.label.one import LABEL, evidence_for, label_from
+from mistudio.label.one import LABEL, evidence_for, label_from, template_of
 from mistudio.label.prompts import Prompt, render, revise
 from mistudio.label.providers import Provider
 from mistudio.store import Label, Score, session
@@ -101,7 +101,7 @@ class Maker:
         for number in range(count):
             config = self.config.model_copy(update={"seed": self.config.seed + number})
             evidence = evidence_for(self.engine, feature_id, config, different=different)
-            candidate = self._ask(feature_id, evidence, render(evidence, self.provider.template), total)
+            candidate = self._ask(feature_id, evidence, render(evidence, template_of(config)), total)
             if candidate and all(candidate.label.text.casefold() != other.label.text.casefold() for other in found):
                 found.append(candidate)
         return found

@@ -3,13 +3,15 @@
 from sqlalchemy import Engine
 
 from mistudio.errors import StoreError
-from mistudio.jobs.candidates import Maker
+from mistudio.jobs.candidates import Made, Maker
 from mistudio.jobs.contest import check_contest
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import check_budget
+from mistudio.label.factual import factual_label
 from mistudio.label.material import NoEvidence
+from mistudio.label.one import template_of
 from mistudio.label.providers import Provider
-from mistudio.store import Label, runs, session
+from mistudio.store import Feature, Label, runs, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter, get_feature
 from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels, store_labels
@@ -30,6 +32,7 @@ def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: F
     """
     check_budget(config)
     check_contest(config)
+    template_of(config)  # one that cannot be used stops the run here, not at every feature
     with session(engine) as work:
         get_extraction(work, extraction_id)
         items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
@@ -55,7 +58,8 @@ def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfi
     """
     with session(engine) as work:
         feature, _label = get_feature(work, extraction_id, index)
-    made = Maker(engine, config, provider).make(feature.id, different=different)
+    fact = factual_label(feature) if config.factual and not different else None
+    made = Made(labels=[(fact, [])]) if fact else Maker(engine, config, provider).make(feature.id, different=different)
     if not made.labels:
         raise made.error
     with session(engine) as work:
@@ -67,7 +71,7 @@ class LabelJob:
     """What a labeling run does with a feature."""
 
     def __init__(self, engine: Engine, run_id: int, config: LabelConfig, provider: Provider):
-        self.engine, self.config, self.provider = engine, config, provider
+        self.engine, self.run_id, self.config, self.provider = engine, run_id, config, provider
         self.maker = Maker(engine, config, provider, run_id)
         self.concurrency, self.replace_human = provider.default_concurrency, config.replace_human
 
@@ -78,6 +82,8 @@ class LabelJob:
         with session(self.engine) as work:
             if not self.config.replace_human and is_protected(current_label(work, item.feature_id)):
                 return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
+            if self.config.factual and (fact := factual_label(work.get_one(Feature, item.feature_id), self.run_id)):
+                return Outcome(labels=[(fact, [])], text=fact.text)
         try:
             made = self.maker.make(item.feature_id)
         except NoEvidence as error:

@@ -23,10 +23,16 @@ _NAMES = {
 
 def named(token: str) -> str:
     """A token as it stands in the "Active tokens" line: marks and white space with their names after them."""
-    name = _NAMES.get(token) or _NAMES.get(token.strip())
-    if name is None and token and not token.strip():
-        name = "newlines" if "\n" in token else "spaces"
+    name = mark_name(token)
     return f'"{visible(token)}" ({name})' if name else visible(token).strip()
+
+
+def mark_name(token: str) -> str:
+    """What a mark or white space is called; "" for any other token."""
+    name = _NAMES.get(token) or _NAMES.get(token.strip(), "")
+    if not name and token and not token.strip():
+        return "newlines" if "\n" in token else "spaces"
+    return name
 
 
 def visible(text: str) -> str:

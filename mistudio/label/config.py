@@ -19,7 +19,10 @@ class LabelConfig(RunConfig):
                                "that were stored if unset.")
     strategy: Literal["mixed", "top", "quantile"] = Field(
         "mixed", description="Which windows: mixed (a third strongest, the rest by strength), top, or quantile.")
-    negatives: int = Field(5, ge=0, le=30, description="How many windows to show where the feature is silent.")
+    negatives: int = Field(5, ge=0, le=30, description="How many windows to show where the feature is silent "
+                           "(the embedded labeler's prompt has none).")
+    prompt: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="Name of the prompt template: one that the "
+                        "command prompts lists, or your own NAME.md in the data folder's prompts; the usual if empty.")
     candidates: int = Field(1, ge=1, le=8, description="Labels to ask for, from different windows; the best on the "
                             "select split is kept.")
     choose_by: Literal["embedding", "detection", "fuzzing"] = Field(
@@ -29,6 +32,8 @@ class LabelConfig(RunConfig):
                                        "model what it got wrong, ask again, and keep the better one.")
     keep_better: bool = Field(False, description="Keep the label that a feature has, unless a new one scores better: "
                               "for labeling the worst again with a larger model.")
+    factual: bool = Field(False, description="Name features that are active on one token only by that token, without "
+                          "asking.")
     replace_human: bool = Field(False, description="Also replace labels that a person wrote or approved.")
 
     @property

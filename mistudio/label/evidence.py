@@ -92,7 +92,9 @@ def build_evidence(work: Session, extraction: Extraction, feature: Feature, conf
     pool = distinct(cropped(explain, config.window))
     shown_before = _numbers(avoid)
     chosen, again = _chosen(pool, feature.max_activation, config, shown_before["examples"], random)
-    silent = silent_windows(material, feature.index, chosen, config.negatives, random, "explain",
+    # The embedded labeler's prompt has no room for silent windows.
+    wanted = 0 if config.provider == "embedded" else config.negatives
+    silent = silent_windows(material, feature.index, chosen, wanted, random, "explain",
                             avoid=shown_before["negatives"])
     silent_again = sum(number in shown_before["negatives"] for number in silent)
     windows = tuple(_window(chosen, row, feature.max_activation, material.vocabulary) for row in range(len(chosen)))
@@ -149,23 +151,21 @@ def _window(examples: Examples, row: int, maximum: float, vocabulary: list[str])
 
 
 def _segments(name: str, tokens: np.ndarray, strength: np.ndarray, peak: int, vocabulary: list[str]) -> EvidenceWindow:
+    texts = [vocabulary[token] if token >= 0 else "" for token in tokens.tolist()]
+    # What rounds to 0 of 10 reads as silent; the peak is marked however faint.
+    marked = (strength >= 0.5) & (tokens >= 0)
+    marked[peak] = True
     segments: list[tuple[str, float]] = []
-    silent, at_peak = "", -1
-    for position, token in enumerate(tokens):
-        if token < 0:
-            continue
-        # What rounds to 0 of 10 reads as silent; the peak is marked however faint.
-        if position != peak and strength[position] < 0.5:
-            silent += vocabulary[token]
-            continue
-        if silent:
-            segments.append((silent, 0.0))
-        silent = ""
+    end, at_peak = 0, -1
+    for position in np.flatnonzero(marked).tolist():
+        if before := "".join(texts[end:position]):
+            segments.append((before, 0.0))
         if position == peak:
             at_peak = len(segments)
-        segments.append((vocabulary[token], round(float(min(strength[position], 10.0)), 1)))
-    if silent:
-        segments.append((silent, 0.0))
+        segments.append((texts[position], round(min(float(strength[position]), 10.0), 1)))
+        end = position + 1
+    if after := "".join(texts[end:]):
+        segments.append((after, 0.0))
     return EvidenceWindow(name, tuple(segments), at_peak)
 
 

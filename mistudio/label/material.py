@@ -28,7 +28,7 @@ class Material:
     """Reference windows and token texts of one extraction; threads may share it.
 
     ``vocabulary`` is the text of every token id; ``tokens`` is ``[reference, window]`` int32, -1 outside the context;
-    ``rarity`` is of the same shape, float64: the inverse document frequency of each token among the references;
+    ``rarity`` is of the same shape, float32: the inverse document frequency of each token among the references;
     ``split`` is ``[reference]``, an index into ``SPLITS``.
     """
 
@@ -44,8 +44,8 @@ class Material:
         self.split = np.array([window.split for window in windows], dtype=np.int64)
         held = [np.unique(row[row >= 0]) for row in self.tokens]
         frequency = np.bincount(np.concatenate([np.zeros(0, np.int64), *held]), minlength=1)
-        # The -1 outside a context reads the last entry; it is never one of a feature's tokens.
-        self.rarity = np.log((len(windows) + 1) / (frequency + 1))[self.tokens] + 1
+        # The -1 outside a context reads the last entry; ``holding`` is never true there.
+        self.rarity = (np.log((len(windows) + 1) / (frequency + 1))[self.tokens] + 1).astype(np.float32)
         active = [np.unique(window.feature) for window in windows]
         feature = np.concatenate([np.zeros(0, np.int64), *active]).astype(np.int64)
         order = np.argsort(feature, kind="stable")
@@ -58,6 +58,13 @@ class Material:
         """Numbers ``[m]`` of the reference windows in which a feature is active anywhere, in rising order."""
         first, last = np.searchsorted(self._feature, [index, index + 1])
         return self._reference[first:last]
+
+    def holding(self, tokens: np.ndarray) -> np.ndarray:
+        """``[reference, window]`` bool: where the reference windows hold one of these tokens."""
+        wanted = np.zeros(len(self.vocabulary) + 1, dtype=bool)
+        wanted[tokens] = True
+        wanted[-1] = False
+        return wanted[self.tokens]
 
     def text(self, tokens: np.ndarray) -> str:
         """The text of one window."""

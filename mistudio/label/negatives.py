@@ -44,7 +44,7 @@ def silent_windows(material: Material, index: int, shown: Examples, count: int, 
     quiet = random.permutation(silent(material, index, split))
     if not count or not len(quiet):
         return []
-    same_token = np.isin(material.tokens[quiet], shown.tokens[np.arange(len(shown)), shown.peak]).any(axis=1)
+    same_token = material.holding(shown.tokens[np.arange(len(shown)), shown.peak]).any(axis=1)[quiet]
     near = _nearest(material, shown, split)
     known = np.isin(quiet, list(avoid))
     chosen: list[int] = []
@@ -61,7 +61,6 @@ def silent_windows(material: Material, index: int, shown: Examples, count: int, 
 def _nearest(material: Material, shown: Examples, split: str) -> list[int]:
     """Encoded windows of the split, silent or not, nearest to the feature's text first."""
     numbers, vectors = material.vectors(split)
-    shared = np.isin(material.tokens[numbers], shown.tokens[:STRONGEST]) & (material.tokens[numbers] >= 0)
-    overlap = np.where(shared, material.rarity[numbers], 0).sum(axis=1)
+    overlap = (material.holding(shown.tokens[:STRONGEST]) * material.rarity).sum(axis=1)[numbers]
     order = np.argsort(-(vectors @ (overlap ** SHARPNESS @ vectors)), kind="stable")
     return numbers[order].tolist()

@@ -1,13 +1,18 @@
 """One feature: the evidence to show of it, the prompt, and the label that an answer becomes."""
 
-from sqlalchemy import Engine
+from pathlib import Path
 
+from sqlalchemy import Engine
+from sqlmodel import select
+
+from mistudio.errors import ProviderSetupError
 from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
 from mistudio.label.ask import Asked, Question
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.evidence import Evidence, build_evidence
-from mistudio.label.prompts import Prompt, render
+from mistudio.label.prompts import COMPLETION, Prompt, render
+from mistudio.label.prompts.templates import USUAL, label_template
 from mistudio.label.providers import Provider
 from mistudio.store import Extraction, Feature, Label, session
 from mistudio.store.labels import history
@@ -27,8 +32,8 @@ def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, differ
         NoEvidence: there is nothing to show.
     """
     with session(engine) as work:
-        feature = work.get_one(Feature, feature_id)
-        extraction = work.get_one(Extraction, feature.extraction_id)
+        both = select(Feature, Extraction).join(Extraction).where(Feature.id == feature_id)
+        feature, extraction = work.exec(both).one()
         labels = history(work, feature_id) if different else []
         shown = {window for label in labels for kind in ("examples", "negatives")
                  for window in (label.evidence or {}).get(kind, [])}
@@ -47,18 +52,28 @@ def label_from(asked: Asked[LabelAnswer], *, feature_id: int, evidence: Evidence
         run_id=run_id, cost=price(config, asked.prompt_tokens, asked.completion_tokens))
 
 
-def preview(engine: Engine, feature_id: int, config: LabelConfig, template: str = "") -> Prompt:
+def preview(engine: Engine, feature_id: int, config: LabelConfig, template: str | Path = "") -> Prompt:
     """The prompt that a feature would get, without asking anyone.
 
     Args:
-        template: name of the prompt template; that of the config's provider when empty.
+        template: name or path of the prompt template; the config's when empty.
 
     Raises:
         NoEvidence: there is nothing to show.
+        ProviderSetupError: the template cannot be used.
     """
     return render(evidence_for(engine, feature_id, config), template or template_of(config))
 
 
 def template_of(config: LabelConfig) -> str:
-    """The prompt template that the config's provider wants, without starting the provider."""
-    return "completion-v1" if config.provider == "embedded" else "standard-v1"
+    """The name of the prompt template that the config asks for.
+
+    Raises:
+        ProviderSetupError: it cannot be used.
+    """
+    if config.provider != "embedded":
+        return label_template(config.prompt or USUAL).name
+    if config.prompt not in ("", COMPLETION):
+        raise ProviderSetupError("The embedded labeler was trained on its own prompt and understands no other.",
+                                 "Choose no prompt, or another provider.", kind="prompt")
+    return COMPLETION

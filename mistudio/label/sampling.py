@@ -38,7 +38,7 @@ def distinct(examples: Examples) -> Examples:
     order = np.lexsort((np.where(examples.source == 0, -strength, np.arange(count)), examples.source))
     same = np.zeros((count, count), dtype=np.int32)
     for column in _aligned(examples).T:
-        same += (column[:, None] == column) & (column >= 0)
+        same += column[:, None] == column
     length = (examples.tokens >= 0).sum(axis=1)
     alike = (same >= ALIKE * np.minimum(length[:, None], length)) | (examples.context[:, None] == examples.context)
     left = np.ones(count, dtype=bool)
@@ -88,9 +88,10 @@ def across(rows: np.ndarray, strength: np.ndarray, count: int, random: np.random
 
 
 def _aligned(examples: Examples) -> np.ndarray:
-    """``[n, 2 * window]`` tokens with every peak in the same column; -2 where there is none."""
+    """``[n, 2 * window]`` tokens with every peak in the same column; where there is none, what no other row has."""
     count, width = examples.tokens.shape
-    aligned = np.full((count, 2 * width), -2, dtype=np.int64)
+    none = np.broadcast_to(-1 - np.arange(count, dtype=np.int32)[:, None], (count, 2 * width))
+    aligned = none.copy()
     columns = width - examples.peak[:, None] + np.arange(width)
-    aligned[np.arange(count)[:, None], columns] = np.where(examples.tokens >= 0, examples.tokens, -2)
-    return aligned
+    aligned[np.arange(count)[:, None], columns] = np.where(examples.tokens >= 0, examples.tokens, none[:, :width])
+    return aligned[:, (aligned >= 0).sum(axis=0) > 1]

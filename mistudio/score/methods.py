@@ -7,7 +7,7 @@ import numpy as np
 
 from mistudio.label.ask import Asked
 from mistudio.label.cost import price
-from mistudio.label.prompts import template_hash
+from mistudio.label.prompts.templates import load_template
 from mistudio.label.providers import Provider
 from mistudio.score.config import ScoreConfig
 from mistudio.score.judge import TEMPLATES, judge
@@ -58,7 +58,7 @@ def score_label(method: str, label: Label, wrong: Wrong | None, trials: Trials, 
     score.recalls = recalls(right, said, strength, decile)
     score.misjudged = [trial.record(bool(answer)) for trial, answer in zip(shown, said, strict=True)
                        if trial.right != answer]
-    score.prompt_hash = template_hash(TEMPLATES[method])
+    score.prompt_hash = load_template(TEMPLATES[method]).hash
     score.prompt_tokens, score.completion_tokens = asked.prompt_tokens, asked.completion_tokens
     score.cost, score.seconds = price(config, asked.prompt_tokens, asked.completion_tokens), asked.seconds
     return score, asked

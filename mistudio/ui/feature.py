@@ -28,6 +28,7 @@ def label_html(label: Label | None) -> str:
 def provenance(label: Label) -> str:
     """Who gave a label, when, and what a person said of it."""
     by = {"human": f"Written by {label.author or 'a person'}", "import": "Imported",
+          "statistics": "From statistics, nobody was asked",
           "llm": f"Labeled by {label.model or label.provider}"}.get(label.origin, label.origin)
     parts = [f"{by}, {label.created_at:%d %b %Y %H:%M} UTC"]
     if label.confidence is not None:

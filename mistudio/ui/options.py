@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 NAMES = {"examples": "Examples shown", "strategy": "Which examples", "negatives": "Silent examples",
+         "window": "Tokens of an example", "factual": "One-token features by statistics",
          "concurrency": "Calls at a time", "replace_human": "Replace labels by people", "timeout": "Timeout (seconds)",
          "sae": "SAE", "prepend_bos": "Begin with BOS", "pack": "Pack documents", "dtype": "Number format"}
 

@@ -96,7 +96,7 @@ def test_a_run_against_transformers_serve(engine, toy, address):
     assert labels, failures  # this server ignores the JSON schema: prompt and parser alone have to do
     for _index, label in labels:
         assert json.loads(label.reply)["label"].split() == label.text.split()
-        assert (label.model, label.prompt, label.origin) == (MODEL, "standard-v1", "llm")
+        assert (label.model, label.prompt, label.origin) == (MODEL, "standard-v2", "llm")
         assert label.prompt_tokens > 500 and label.completion_tokens > 5 and label.seconds > 0
     for kind, reason, _count in failures:
         assert kind in ("truncated", "wrong schema", "prose")

@@ -11,7 +11,7 @@ from sqlmodel import func, select
 
 from mistudio.errors import ExchangeError
 from mistudio.exchange.labels import ImportReport, export_labels, export_text, import_bytes, import_labels
-from mistudio.exchange.rows import COLUMNS, LabelRow, read_rows, write_rows
+from mistudio.exchange.rows import COLUMNS, ORIGINS, LabelRow, read_rows, write_rows
 from mistudio.store import Feature, Label, session
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label, edit_label, judge_label
@@ -142,7 +142,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TIME = st.datetimes(timezones=st.just(UTC))
 ROWS = st.builds(LabelRow, model=TEXT, feature=st.integers(0, 10**6), label=TEXT.filter(lambda text: text.strip()),
                  explanation=TEXT, kind=TEXT, confidence=st.none() | st.floats(0, 1), author=TEXT,
-                 created_at=st.none() | TIME, origin=st.sampled_from(["llm", "human", "import"]))
+                 created_at=st.none() | TIME, origin=st.sampled_from(ORIGINS))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,16 +1,26 @@
 """What a prompt shows: the explain split, strong windows first, no window twice, nothing that is not known."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mistudio.jobs.labeling import label_one
 from mistudio.label.config import LabelConfig
 from mistudio.label.evidence import NoEvidence, build_evidence
 from mistudio.label.one import evidence_for
-from mistudio.label.sampling import choose, distinct
+from mistudio.label.providers import make_provider
+from mistudio.label.sampling import choose, cropped, distinct
 from mistudio.store import Extraction, session
-from mistudio.store.examples import Examples, load_examples, load_references
+from mistudio.store.examples import SOURCES, Examples, load_examples, load_references
 from mistudio.store.features import get_feature
-from tests.toy import CONCEPTS
+from tests.label.helpers import config_for
+from tests.toy import CONCEPTS, VOCABULARY
+
+ASKED = {"provider": "openai", "model": "any"}
 
 
 def evidence_of(engine, extraction_id, index, **options):
@@ -63,7 +73,9 @@ def test_silent_windows_are_known_to_be_silent(engine, toy):
     with session(engine) as work:
         references = load_references(work, toy)
     for index in range(6):
-        for window in evidence_of(engine, toy, index).negatives:
+        silent = evidence_of(engine, toy, index, **ASKED).negatives
+        assert silent
+        for window in silent:
             number = int(window.id.split(":")[1])
             assert not references[number].active(index)
             assert references[number].split == 0
@@ -99,6 +111,78 @@ def test_it_says_so_when_examples_must_be_shown_again(engine, toy):
     again = evidence_of(engine, toy, 0, avoid=frozenset(shown))
     assert again.windows
     assert "shown before" in again.record()["note"]
+
+
+def test_regenerating_shows_other_silent_windows_too_and_says_when_there_are_none(engine, toy):
+    first = evidence_of(engine, toy, 0, negatives=1, examples=6, **ASKED)
+    ids = frozenset(first.record()["examples"] + first.record()["negatives"])
+    second = evidence_of(engine, toy, 0, negatives=1, examples=6, avoid=ids, **ASKED)
+    assert first.negatives[0].id != second.negatives[0].id or "silent windows" in second.note
+    every = ids | set(second.record()["negatives"]) | {f"reference:{number}" for number in range(6)}
+    third = evidence_of(engine, toy, 0, negatives=1, examples=6, avoid=every, **ASKED)
+    assert third.negatives
+    assert "All of its silent windows have been shown before" in third.record()["note"]
+
+
+def test_a_label_that_is_regenerated_is_based_on_nothing_that_an_earlier_one_was(engine, toy, server):
+    config = config_for(server, examples=5, negatives=1)
+    labels = [label_one(engine, toy, 1, config, make_provider(config), different=True) for _time in range(2)]
+    first, second = (set(label.evidence["examples"] + label.evidence["negatives"]) for label in labels)
+    assert len(first) == len(second) == 6
+    assert not first & second
+    assert "note" not in labels[1].evidence
+
+
+@pytest.mark.parametrize("size", [4, 5, 8])
+def test_the_window_size_is_adjustable_and_keeps_the_peak(engine, toy, size):
+    evidence = evidence_of(engine, toy, 2, window=size, **ASKED)
+    with session(engine) as work:
+        feature, _label = get_feature(work, toy, 2)
+        stored = {f"{SOURCES[source]}:{context}": (tokens, peak) for source, context, tokens, peak in zip(
+            *(getattr(load_examples(work, feature), name) for name in ("source", "context", "tokens", "peak")),
+            strict=True)}
+    for window in evidence.windows:
+        tokens, peak = stored[window.id]
+        texts = [VOCABULARY[token] for token in tokens]
+        starts = [start for start in range(len(texts) - size + 1) if window.text == "".join(texts[start:start + size])]
+        assert starts and window.segments[window.peak][0] == texts[peak]
+    assert evidence.record()["window"] == size
+
+
+@given(data=st.data())
+def test_cropping_keeps_what_is_around_the_peak(data):
+    width, count = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
+    pool = windows([1.0] * count, width=12)
+    pool.peak = np.array(data.draw(st.lists(st.integers(0, 11), min_size=count, max_size=count)))
+    cut = cropped(pool, width)
+    rows = np.arange(count)
+    assert cut.tokens.shape == cut.activations.shape == (count, width)
+    assert (cut.tokens[rows, cut.peak] == pool.tokens[rows, pool.peak]).all()
+    assert (np.diff(cut.tokens, axis=1) == 1).all()
+    assert cropped(pool, None) is cropped(pool, 12) is pool
+
+
+def test_promoted_tokens_right_after_peaks_are_counted_without_case_and_spaces(engine, toy):
+    with session(engine) as work:
+        feature, _label = get_feature(work, toy, 0)
+        feature.promoted = [["The ", 2.0], [" of", 1.0], [" never", 1.0], ["\n", 1.0]]
+        work.add(feature)
+    evidence = evidence_of(engine, toy, 0)
+    after = [window.segments[window.peak + 1][0].split()[:1] if window.segments[window.peak + 1:] else []
+             for window in evidence.windows]
+    following = [window.text[len("".join(text for text, _strength in window.segments[:window.peak + 1])):]
+                 for window in evidence.windows]
+    expected = {word: sum(text.startswith(f" {word}") for text in following) for word in ("the", "of")}
+    assert after and dict(evidence.predicted) == {word: count for word, count in expected.items() if count}
+
+
+def test_nothing_is_encoded_for_prompts_without_silent_windows(tmp_path):
+    code = ("import sys; from mistudio.store import open_store; from tests.toy import add_toy_extraction; "
+            "from mistudio.label.one import preview; from mistudio.label.config import LabelConfig; "
+            f"engine = open_store('sqlite:///{tmp_path}/t.db'); add_toy_extraction(engine); "
+            "preview(engine, 1, LabelConfig(provider='openai', model='any', negatives=0)); preview(engine, 1, "
+            "LabelConfig()); assert 'torch' not in sys.modules and 'transformers' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_dead_feature_has_no_evidence(engine, toy):

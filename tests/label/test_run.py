@@ -32,7 +32,7 @@ def test_a_run_labels_every_feature_and_skips_the_dead_one_with_a_reason(engine,
     assert (run.state, run.owner, run.cost) == ("done", "", None)
     assert run.prompt_tokens > 0
     assert label.evidence["examples"]
-    assert label.prompt == "standard-v1"
+    assert label.prompt == "standard-v2"
     assert label.prompt_hash
     assert label.run_id == run_id
     assert [progress.counts["done"] for progress in seen] == list(range(LABELABLE + 1))

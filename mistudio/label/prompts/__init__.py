@@ -1,29 +1,33 @@
-"""From evidence to a prompt. Templates are files beside this one, named with their version.
+"""From evidence to a prompt.
 
-Rules and worked examples come first and are the same for every feature, so that servers can cache them.
+Rules and worked examples come first and are the same for every feature, so that servers can cache them; the evidence
+comes last. Templates are files (``prompts.templates``); the embedded labeler's prompt is a format of its own.
 """
 
-import hashlib
-import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from mistudio.errors import MistudioError, ReplyError
+from mistudio.errors import ReplyError
 from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text, visible
 from mistudio.label.evidence import Evidence, EvidenceWindow
+from mistudio.label.prompts.templates import hash_of, label_template, load_template
 
 COMPLETION = "completion-v1"
-_FOLDER = Path(__file__).parent
+# Fewer windows in which a promoted token comes next are chance.
+FEWEST_PREDICTED, SHARE_PREDICTED = 3, 0.25
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Messages as ``{"role", "content"}``, the template's name, and the first 16 hex digits of their SHA-256."""
+    """Messages as ``{"role", "content"}``; the template's name and hash, which do not depend on the evidence.
+
+    The hash is that of the template's own messages (``templates.Template``), so that labels can be grouped by prompt;
+    what was shown of the feature is told by the evidence's record.
+    """
 
     messages: list[dict[str, str]]
     template: str
@@ -35,33 +39,29 @@ class Prompt:
         return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in self.messages)
 
 
-def render(evidence: Evidence, template: str) -> Prompt:
+def render(evidence: Evidence, template: str | Path) -> Prompt:
     """The prompt for one feature.
 
+    Args:
+        template: name of a template, or path of a file that is one.
+
     Raises:
-        MistudioError: there is no such template.
+        ProviderSetupError: there is no such template, or it is not one for labels.
     """
     if template == COMPLETION:
-        return _prompt([{"role": "user", "content": _completion(evidence)}], template)
-    return _prompt([*_fixed(template), {"role": "user", "content": evidence_text(evidence)}], template)
+        return Prompt([{"role": "user", "content": _completion(evidence)}], template, _completion_hash())
+    found = label_template(template)
+    return Prompt([*found.messages, {"role": "user", "content": evidence_text(evidence)}], found.name, found.hash)
 
 
 def render_question(template: str, content: str) -> Prompt:
     """A prompt with a template's rules and worked examples first, and the question last.
 
     Raises:
-        MistudioError: there is no such template.
+        ProviderSetupError: there is no such template.
     """
-    return _prompt([*_fixed(template), {"role": "user", "content": content}], template)
-
-
-def template_hash(template: str) -> str:
-    """The first 16 hex digits of the SHA-256 of a template's messages.
-
-    Raises:
-        MistudioError: there is no such template.
-    """
-    return hashlib.sha256(json.dumps(_fixed(template)).encode()).hexdigest()[:16]
+    found = load_template(template)
+    return Prompt([*found.messages, {"role": "user", "content": content}], found.name, found.hash)
 
 
 def revise(prompt: Prompt, reply: str, misjudged: list[dict]) -> Prompt:
@@ -78,8 +78,8 @@ def revise(prompt: Prompt, reply: str, misjudged: list[dict]) -> Prompt:
         if windows:
             lines += ["", title, *(f"{number}. {_of_trial(window)}" for number, window in enumerate(windows, 1))]
     lines += ["", "Answer again in the same form, with a label that is right on these windows and on those before."]
-    return _prompt([*prompt.messages, {"role": "assistant", "content": reply},
-                    {"role": "user", "content": "\n".join(lines)}], prompt.template)
+    return replace(prompt, messages=[*prompt.messages, {"role": "assistant", "content": reply},
+                                     {"role": "user", "content": "\n".join(lines)}])
 
 
 def _of_trial(window: dict) -> str:
@@ -96,8 +96,9 @@ def repair(prompt: Prompt, reply: str, error: ReplyError, form: str) -> Prompt |
     if prompt.template == COMPLETION or error.kind == "refusal":
         return None
     ask = f"That answer cannot be used: {error.message} Answer again, with {form}, and nothing else."
-    return _prompt([*prompt.messages, {"role": "assistant", "content": reply.strip()[:2000] or "(empty)"},
-                    {"role": "user", "content": ask}], prompt.template)
+    return replace(prompt, messages=[*prompt.messages,
+                                     {"role": "assistant", "content": reply.strip()[:2000] or "(empty)"},
+                                     {"role": "user", "content": ask}])
 
 
 def evidence_text(evidence: Evidence) -> str:
@@ -108,6 +109,10 @@ def evidence_text(evidence: Evidence) -> str:
         lines.append(f"Often followed by: {_quoted(evidence.followed_by)}")
     if evidence.promoted:
         lines.append(f"Promoted next tokens: {_quoted(evidence.promoted)}")
+    hits = sum(count for _word, count in evidence.predicted)
+    if hits >= max(FEWEST_PREDICTED, SHARE_PREDICTED * len(evidence.windows)):
+        words = " | ".join(f"{_quote(word)} {count}" for word, count in evidence.predicted)
+        lines.append(f"Promoted token right after the peak in {hits} of {len(evidence.windows)} windows: {words}")
     lines += ["", "Active windows"]
     for number, window in enumerate(evidence.windows, 1):
         active = ", ".join(f"{_quote(text)} {max(1, round(strength))}"
@@ -147,16 +152,8 @@ def _quoted(texts: tuple[str, ...]) -> str:
     return " | ".join(_quote(text) for text in texts)
 
 
-def _prompt(messages: list[dict[str, str]], template: str) -> Prompt:
-    digest = hashlib.sha256(json.dumps(messages).encode()).hexdigest()
-    return Prompt(messages, template, digest[:16])
-
-
-@lru_cache(maxsize=8)
-def _fixed(template: str) -> tuple[dict[str, str], ...]:
-    file = _FOLDER / f"{template}.md"
-    if not re.fullmatch(r"[a-z0-9-]+", template) or not file.exists():
-        known = ", ".join(sorted([COMPLETION, *(path.stem for path in _FOLDER.glob("*.md"))]))
-        raise MistudioError(f"There is no prompt template {template!r}.", f"Use one of: {known}.")
-    parts = re.split(r"^=== (system|user|assistant)\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    return tuple({"role": role, "content": text.strip()} for role, text in zip(parts[::2], parts[1::2], strict=True))
+@lru_cache(maxsize=1)
+def _completion_hash() -> str:
+    """There is no template file to hash: the format itself is what a made-up feature looks like in it."""
+    text = completion_text([".", "x"], [(9.0, "before\n", ".", " after"), (4.0, "a ", "x", "")])
+    return hash_of([{"role": "user", "content": text}])

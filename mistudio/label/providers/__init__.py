@@ -32,15 +32,13 @@ class Completion:
 class Provider(Protocol):
     """Answers prompts, from several threads at a time.
 
-    ``template`` names the prompt it wants (``mistudio.label.prompts``). The text of a completion is JSON in the given
-    schema; a provider whose model writes a bare label wraps it so itself. ``rate_limits`` counts how often its server
-    has asked for fewer calls.
+    The text of a completion is JSON in the given schema; a provider whose model writes a bare label wraps it so itself.
+    ``rate_limits`` counts how often its server has asked for fewer calls.
     """
 
     name: str
     model: str
     default_concurrency: int
-    template: str
     rate_limits: int
 
     def complete(self, messages: Messages, schema: dict) -> Completion:

@@ -33,7 +33,6 @@ class EmbeddedProvider:
     name = "embedded"
     model = "SmolLM2-135M + label adapter"
     default_concurrency = CONCURRENCY["embedded"]
-    template = "completion-v1"
     rate_limits = 0
 
     def __init__(self, adapter: Path = ADAPTER):

@@ -23,7 +23,6 @@ class OllamaProvider:
 
     name = "ollama"
     default_concurrency = CONCURRENCY["ollama"]
-    template = "standard-v1"
 
     def __init__(self, config: RunConfig):
         self.model = config.model

@@ -26,7 +26,6 @@ class OpenAIProvider:
 
     name = "openai"
     default_concurrency = CONCURRENCY["openai"]
-    template = "standard-v1"
 
     def __init__(self, config: RunConfig, api_key: str | None = None):
         """Raises: ProviderSetupError, when a key is missing."""
