@@ -57,8 +57,8 @@ def test_worked_examples_have_the_live_format(template):
     shapes = [re.compile(pattern) for pattern in (
         r"Feature seen on [\d.]+% of tokens", r"Most active tokens: \".*\"", r"Often followed by: \".*\"",
         r"Promoted next tokens: \".*\"",
-        r"Promoted token right after the peak in \d+ of \d+ windows: (\".*?\" \d+( \| )?)+", r"(Active|Silent) windows", r"\d+\. .*",
-        r"   active: (\".*?\" \d+(, )?)+", r"")]
+        r"Promoted token right after the peak in \d+ of \d+ windows: (\".*?\" \d+( \| )?)+",
+        r"(Active|Silent) windows", r"\d+\. .*", r"   active: (\".*?\" \d+(, )?)+", r"")]
     assert {shape for shape in shapes for line in live.split("\n") if shape.fullmatch(line)} == set(shapes)
     for message in [*messages, {"role": "user", "content": live}]:
         if message["role"] == "user":
