@@ -23,7 +23,10 @@ KINDS = ("token", "code", "punctuation", "number", "domain", "structure", "conce
 LONGEST_REPLY, LONGEST_OBJECT, DEEPEST = 100_000, 8_000, 4
 _REFUSAL = re.compile(r"\s*(i['’]?m (very |so )?sorry|i am sorry|sorry,|i can(no|['’])t|i am (not able|unable)"
                       r"|i['’]m (not able|unable)|as an ai\b|i (must|have to) (decline|refuse))", re.IGNORECASE)
-_OBJECT = re.compile(r"""\{\s*["']?[A-Za-z_]""")
+# With what a slip may have put between a key and its colon.
+_KEY = re.compile(r"""["']label\W{0,4}:|label["'](\W{0,4}:|[\]}])""")
+_BARE_KEY = re.compile(r"label\W{0,4}:")
+_OBJECT = re.compile(r"""\{\s*["'A-Za-z_]""")
 
 
 class LabelAnswer(BaseModel):
@@ -57,20 +60,22 @@ def parse_reply(raw: str | None) -> LabelAnswer:
         raise ReplyError("The reply is empty.", "empty")
     if len(text) > LONGEST_REPLY:
         raise ReplyError(f"The reply is {len(text):,} characters long.", "wrong schema")
-    found, rest = [], ""
+    found, rest, outside = [], "", text
     for closed, span in _objects(text):
         if not closed:
             rest = span
-        elif (value := _labeled(_read(span))) is not None:
+        elif "label" in span and (value := _labeled(_read(span))) is not None:
             found.append(_answer(value))
+            outside = outside.replace(span, "", 1)
     if "label" in rest:
         raise ReplyError("The reply breaks off before its end.", "truncated")
-    # A model may quote the format before it answers; two different labels leave no honest choice between them.
-    if len({answer.label for answer in found}) > 1:
+    # A model may quote the format before it answers; two different labels leave no honest choice between them. Neither
+    # does a key outside the object: that may stand inside the explanation of an answer whose own brace is missing.
+    if len({answer.label for answer in found}) > 1 or (found and _KEY.search(outside)):
         raise ReplyError("The reply holds several different labels.", "wrong schema")
     if found:
         return found[-1]
-    if re.search(r"""["']label["']\s*:""", text) or _is_json(text):
+    if _KEY.search(text) or _is_json(text):
         raise ReplyError("The reply is not an object with a label.", "wrong schema")
     if _REFUSAL.match(text):
         raise ReplyError("The model refused to answer.", "refusal")
@@ -146,13 +151,26 @@ def _read(span: str) -> object:
     depth = max(span.count("{"), span.count("["), span.count("("))
     if len(span) > LONGEST_OBJECT or depth > 200:
         return None
-    readers: tuple[Callable[[str], object], ...] = (json.loads, ast.literal_eval, _repaired)
+    readers: tuple[Callable[[str], object], ...] = (_strict, ast.literal_eval, _repaired)
+    # The tolerant readers keep the last of several keys of one name, or take one out of a text: only one may be there.
+    if len(_BARE_KEY.findall(span)) > 1:
+        readers = (_strict,)
     for read in readers:
         try:
             return read(span)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
     return None
+
+
+def _strict(span: str) -> object:
+    return json.loads(span, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict:
+    if len({key for key, _value in pairs}) < len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
 
 
 def _repaired(span: str) -> object:

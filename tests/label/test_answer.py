@@ -1,10 +1,13 @@
 """A label is read from any honest reply, and from nothing else."""
 
+import ast
 import contextlib
 import json
+import re
+import time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mistudio.errors import ReplyError
@@ -48,7 +51,10 @@ def test_unescaped_quotes_inside_a_label_are_kept():
     ('{"label": 7}', "wrong schema"), ('{"label": null}', "wrong schema"), ('["closing brackets"]', "wrong schema"),
     ("7", "prose"),
     ('{"label": "one two three four five six seven eight nine"}', "wrong schema"),
-    ('{"label": "a"} or rather {"label": "b"}', "wrong schema"), (json.dumps(answer_schema()), "wrong schema"),
+    ('{"label": "a"} or rather {"label": "b"}', "wrong schema"), ('{"label": "a", "label": "b"}', "wrong schema"),
+    ("{'label': 'a', 'label': 'b'}", "wrong schema"), ('{"label": "a", "labels": [{"label": "b"}],}', "wrong schema"),
+    ('''"label": "a", "explanation": "unlike {'label': 'b'}"}''', "wrong schema"),
+    (json.dumps(answer_schema()), "wrong schema"),
     ("I'm sorry, but I can't help with that.", "refusal"), ("I cannot label this content.", "refusal"),
 ])
 def test_any_other_reply_is_refused_with_its_kind(reply, kind):
@@ -89,11 +95,12 @@ def test_no_text_causes_anything_but_an_answer_or_a_reply_error(text):
 
 LINE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")), min_size=1, max_size=12)
 LABEL = st.lists(LINE, min_size=1, max_size=8).map(" ".join)
+FRAMES = ["{}", "```json\n{}\n```", "Sure! {}", "{} Hope this helps.", "<think>{a}</think>{}"]
 ANSWER = st.fixed_dictionaries({"label": LABEL, "explanation": LABEL, "kind": st.sampled_from(KINDS),
                                 "confidence": st.floats(0, 1)})
 
 
-@given(ANSWER, st.sampled_from(["{}", "```json\n{}\n```", "Sure! {}", "{} Hope this helps."]), st.booleans(), st.data())
+@given(ANSWER, st.sampled_from(FRAMES), st.booleans(), st.data())
 def test_a_reply_is_read_exactly_and_a_cut_one_never_half(answer, frame, escaped, data):
     body = json.dumps(answer, ensure_ascii=escaped)
     assert parse_reply(frame.replace("{}", body)).model_dump() == answer
@@ -106,3 +113,91 @@ def test_a_reply_is_read_exactly_and_a_cut_one_never_half(answer, frame, escaped
 def test_a_python_dict_is_read_exactly_or_refused(answer):
     with contextlib.suppress(ReplyError):
         assert parse_reply(repr(answer)).label == answer["label"]
+
+
+# What stands in an explanation is not the label, however much it looks like one.
+DECOY = "wrong"
+DECOYS = [f'{{"label": "{DECOY}"}}', f"{{'label': '{DECOY}'}}", f'"label": "{DECOY}"', f"label: {DECOY}, kind: code",
+          f'", "label": "{DECOY}", "x": "', f"', 'label': '{DECOY}'", f'}} {{"label": "{DECOY}"}}', f"```{DECOY}```"]
+PROSE = st.text(st.sampled_from("{}[]'\"\\`:,<>/\n abcdelt01"), max_size=30)
+
+
+@given(ANSWER, st.lists(st.sampled_from(DECOYS) | PROSE, min_size=1, max_size=4), st.booleans())
+def test_nothing_inside_an_explanation_becomes_the_label(answer, parts, python):
+    whole = answer | {"explanation": " ".join(parts)}
+    try:
+        read = parse_reply(repr(whole) if python else json.dumps(whole))
+    except ReplyError:
+        assert python, "JSON is always read"
+    else:
+        assert read.label == answer["label"]
+
+
+PUT = st.text(st.sampled_from("{}[]'\"\\`:, \nx"), max_size=3)
+EDITS = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 6), PUT), min_size=1, max_size=4)
+
+
+def edited(text, edits):
+    for place, length, put in edits:
+        at = place % (len(text) + 1)
+        text = text[:at] + put + text[at + length:]
+    return text
+
+
+def stands_as_value(label, reply):
+    """Whether the reply has a key ``label`` with this value between quotes, escapes read or not."""
+    for match in re.finditer(r"""label["'\s]*:\s*(["'])""", reply):
+        quote, rest = match[1], reply[match.end():]
+        ends = [at for at, char in enumerate(rest) if char == quote]
+        for value in (rest[:end] for end in ends):
+            readings = [value]
+            for read in (json.loads, ast.literal_eval):
+                with contextlib.suppress(ValueError, SyntaxError):
+                    readings.append(read(f"{quote}{value}{quote}"))
+            plain = (re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", " ", reading) for reading in readings)
+            if any(" ".join(reading.split()) == label for reading in plain):
+                return True
+    return False
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANSWER, st.sampled_from(FRAMES), EDITS, st.booleans())
+def test_a_damaged_reply_gives_the_value_of_its_label_key_or_nothing(answer, frame, edits, python):
+    reply = frame.replace("{}", edited(repr(answer) if python else json.dumps(answer), edits))
+    with contextlib.suppress(ReplyError):
+        assert stands_as_value(parse_reply(reply).label, reply)
+
+
+@pytest.mark.parametrize("decoy", DECOYS)
+@pytest.mark.parametrize("written", [json.dumps, repr])
+def test_no_slip_of_a_character_makes_a_label_of_the_explanation(decoy, written):
+    body = written(GOOD | {"explanation": f"Unlike {decoy} elsewhere"})
+    slips = [(at, length, put) for at in range(len(body) + 1) for length in (0, 1) for put in ["", *"{}[]'\"\\:, x"]]
+    for slip in slips:
+        with contextlib.suppress(ReplyError):
+            assert DECOY not in parse_reply(edited(body, [slip])).label, slip
+
+
+@given(PROSE, PROSE)
+def test_prose_alone_is_never_read(before, after):
+    with pytest.raises(ReplyError):
+        parse_reply(f"{before} The label would be closing brackets. {after}")
+
+
+@given(ANSWER, st.sampled_from(FRAMES), st.booleans())
+def test_a_reply_cut_at_any_byte_gives_its_label_or_none(answer, frame, python):
+    raw = frame.replace("{}", repr(answer) if python else json.dumps(answer)).encode()
+    for end in range(len(raw)):
+        with contextlib.suppress(ReplyError):
+            assert parse_reply(raw[:end].decode("utf-8", "replace")).label == answer["label"]
+
+
+@pytest.mark.parametrize("unit", [
+    "blah ", "{", "{a b}", '{"a":', "{'", "{'a \"}", "[", "</think>", TEXT, '{"label": "a" b}', '{"label": "a, ',
+    f'{{"label": {"[" * 150}', '{"label": "\\', "```json\n", '{"a": \'b"}'])
+def test_a_megabyte_is_read_or_refused_at_once(unit):
+    for length in (90_000, 1_000_000):
+        started = time.process_time()
+        with contextlib.suppress(ReplyError):
+            parse_reply(unit * (length // len(unit)))
+        assert time.process_time() - started < 10
