@@ -30,8 +30,7 @@ def judge(provider: Provider, method: str, label: str, explanation: str, trials:
         ProviderSetupError: no prompt can succeed until the user changes something.
     """
     whole: Asked[list[bool]] = Asked(answer=[])
-    for start in range(0, len(trials), per_call):
-        part = trials[start:start + per_call]
+    for part in calls(trials, per_call):
         asked = ask(provider, question(method, label, explanation, part), _question(len(part)))
         whole.count(asked.prompt_tokens, asked.completion_tokens)
         whole.seconds += asked.seconds
@@ -40,6 +39,11 @@ def judge(provider: Provider, method: str, label: str, explanation: str, trials:
             return whole
         whole.answer.extend(asked.answer)
     return whole
+
+
+def calls(trials: tuple[Trial, ...], per_call: int) -> list[tuple[Trial, ...]]:
+    """The windows that each call asks about."""
+    return [trials[start:start + per_call] for start in range(0, len(trials), per_call)]
 
 
 def question(method: str, label: str, explanation: str, trials: tuple[Trial, ...]) -> Prompt:
