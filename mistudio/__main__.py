@@ -6,7 +6,7 @@ import sys
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from mistudio.cli import jobs, labeling, quality, reading
+from mistudio.cli import exchange, jobs, labeling, quality, reading
 from mistudio.errors import MistudioError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -14,8 +14,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 for command in (jobs.demo, jobs.extract, labeling.label, labeling.score, quality.report, reading.runs, reading.features,
                 reading.show, reading.prompts, reading.search):
     app.command()(command)
-app.command("export")(reading.export_file)
-app.command("import")(reading.import_file)
+app.command("export")(exchange.export_file)
+app.command("import")(exchange.import_file)
+app.command("import-features")(exchange.import_features)
 
 
 def main() -> None:

@@ -4,12 +4,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from mistudio.cli.options import AsJson, Database, opened, takes
+from mistudio.cli.options import AsJson, Database, checked, opened, takes
 from mistudio.cli.output import Steps, print_json
 from mistudio.demo.setup import LABELS, TOKENS, run_demo
-from mistudio.errors import MistudioError
 from mistudio.extract.config import ExtractConfig
 from mistudio.store import Extraction, open_store, session
 from mistudio.store.extractions import coverage
@@ -41,11 +39,7 @@ def extract(
 
     The same command again goes on where a killed one stopped.
     """
-    try:
-        config = ExtractConfig(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}.") from error
+    config = checked(ExtractConfig, given)
     if dry_run:
         _print_prediction(config, as_json)
         return

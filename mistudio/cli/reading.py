@@ -1,4 +1,4 @@
-"""Commands that read and come back at once: runs, features, show, prompts, search, export, import."""
+"""Commands that read and come back at once: runs, features, show, prompts, search."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -146,42 +146,6 @@ def search(
                     [(hit.index, hit.label, hit.why, hit.explanation) for hit in hits], right=("index",))
     else:
         print("No label fits.")
-
-
-def export_file(file: Annotated[Path, typer.Argument(help="A .csv or .jsonl file to write.")], db: Database = None,
-                extraction: ExtractionId = None, as_json: AsJson = False) -> None:
-    """Write every current label to a file that names model, hook point, SAE and feature index."""
-    from mistudio.exchange.labels import export_labels
-
-    engine, chosen = opened(db, extraction)
-    count = export_labels(engine, chosen.id, file)
-    if as_json:
-        print_json({"file": str(file), "extraction": chosen.id, "labels": count})
-    else:
-        print(f"{count:,} labels of extraction {chosen.id} written to {plain(file)}.")
-
-
-def import_file(
-    file: Annotated[Path, typer.Argument(help="A .csv or .jsonl file to read.")],
-    db: Database = None,
-    extraction: ExtractionId = None,
-    as_json: AsJson = False,
-    replace_human: Annotated[bool, typer.Option("--replace-human",
-                                                help="Also replace labels a person wrote or approved here.")] = False,
-) -> None:
-    """Read labels from a file: all of them or, if anything in it is wrong, none."""
-    from mistudio.exchange.labels import import_labels
-
-    engine, chosen = opened(db, extraction)
-    report = import_labels(engine, chosen.id, file, replace_human=replace_human)
-    if as_json:
-        print_json({"file": str(file), "extraction": chosen.id} | asdict(report))
-        return
-    print(f"{report.rows:,} rows read into extraction {chosen.id}: {report.added:,} labels added, "
-          f"{report.unchanged:,} already there, {report.restored:,} made current again, "
-          f"{report.judged:,} verdicts set.")
-    if report.kept:
-        print(f"{report.kept:,} features kept the label a person gave them; --replace-human replaces those too.")
 
 
 def run_record(run: Run, counts: dict[str, int]) -> dict:

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from mistudio.demo.activations import Cache
 from mistudio.demo.fetch import demo_model
-from mistudio.extract.finish import SAME_AFTER, SAME_BEFORE
+from mistudio.extract.describe import SAME_AFTER, SAME_BEFORE
 from mistudio.sae.load import load_sae
 from mistudio.sae.sae import SAE
 

@@ -42,6 +42,13 @@ class HookPoint(NamedTuple):
             return self.place
         return f"layers.{self.layer}" + (f".{self.place}" if self.place != OUTPUT else "")
 
+    @property
+    def transformer_lens(self) -> str:
+        """TransformerLens's name of it; of a module, its path."""
+        if self.layer is None:
+            return self.place
+        return f"blocks.{self.layer}." + next(name for name, place in _TRANSFORMER_LENS.items() if place == self.place)
+
 
 def parse_hook_point(name: str) -> HookPoint:
     """The hook point that a name of any vocabulary means; a name of none is taken for a module's path."""

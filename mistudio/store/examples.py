@@ -3,6 +3,7 @@
 A window is ``window`` tokens around a peak, cut at the edges of its context; token id -1 marks positions outside.
 """
 
+import hashlib
 import json
 import zlib
 from dataclasses import dataclass
@@ -144,6 +145,15 @@ def add_references(work: Session, extraction_id: int, windows: list[Reference]) 
         row = stored.get(number) or ReferenceWindow(extraction_id=extraction_id, number=number, blob=b"")
         row.blob = (Reference.from_blob(row.blob).plus(window) if row.blob else window).to_blob()
         work.add(row)
+
+
+def add_vocabulary(work: Session, texts: list[str]) -> str:
+    """Store the text of every token id, once for all extractions that have the same; returns its hash."""
+    packed = json.dumps(texts, ensure_ascii=False).encode("utf-8", "replace")
+    hashed = hashlib.sha256(packed).hexdigest()
+    if work.get(Vocabulary, hashed) is None:
+        work.add(Vocabulary(hash=hashed, tokens=zlib.compress(packed)))
+    return hashed
 
 
 def load_vocabulary(work: Session, hashed: str) -> list[str]:

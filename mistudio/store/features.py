@@ -72,12 +72,17 @@ def _matching(query, extraction_id: int, wanted: FeatureFilter):
     return query
 
 
-def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> None:
-    """Store features (a dict of columns each), and beside each the blob of its examples; None where it has none."""
+def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> list[int]:
+    """Store features (a dict of columns each), and beside each the blob of its examples; None where it has none.
+
+    Returns:
+        the features' database ids.
+    """
     ids = work.exec(insert(Feature).returning(Feature.id, sort_by_parameter_order=True), params=rows).scalars().all()
     examples = [{"feature_id": feature_id, "blob": blob} for feature_id, blob in zip(ids, blobs, strict=True) if blob]
     if examples:
         work.exec(insert(FeatureExamples), params=examples)
+    return list(ids)
 
 
 def count_features(work: Session, extraction_id: int, wanted: FeatureFilter = FeatureFilter()) -> int:

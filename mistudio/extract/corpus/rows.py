@@ -1,13 +1,17 @@
 """The fixed-length token rows ("contexts") cut from documents, one document a row or packed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from mistudio.errors import CorpusError
 from mistudio.extract.corpus.document import SPLITS, Document, document_hash, split_of
+
+if TYPE_CHECKING:  # a document's hash is asked for where no tokenizer is needed
+    from transformers import PreTrainedTokenizerBase
 
 # Parts of one row in order: token ids, and the hash of their document.
 Row = list[tuple[np.ndarray, int]]
