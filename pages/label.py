@@ -19,16 +19,17 @@ from mistudio.ui.scoring import score_form
 from mistudio.ui.selecting import choose_features
 from mistudio.ui.starting import before_start
 
-JOBS = {"label": "Label features", "score": "Score labels"}
+# Shown, and in the URL.
+JOBS = ("Label", "Score")
 
 
 def main(here: Here) -> None:
     running = active_run(here.engine, here.id)
     shown = running.id if running else st.session_state.get("shown_run")
     panel = st.container()
-    job = st.segmented_control("What to do", list(JOBS), format_func=JOBS.get, key="job", bind="query-params",
-                               default="label", required=True, label_visibility="collapsed")
-    form = score_form if job == "score" else label_form
+    job = st.segmented_control("What to do", JOBS, key="job", bind="query-params", default=JOBS[0], required=True,
+                               label_visibility="collapsed")
+    form = score_form if job == "Score" else label_form
     api_key = form(here, busy=running is not None)
     with panel:
         if shown:

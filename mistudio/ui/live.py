@@ -161,7 +161,7 @@ def run_actions(here: Here, run: Run, counts: dict[str, int], api_key: str | Non
     """Resume and retry, where they make sense."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if counts["done"] and run.kind == "label":
-            link("pages/label.py", "Score the labels", ":material/speed:", extraction_id=here.id, job="score")
+            link("pages/label.py", "Score the labels", ":material/speed:", extraction_id=here.id, job="Score")
         if counts["done"]:
             link("pages/review.py", "Review the labels", ":material/rate_review:", extraction_id=here.id)
         if run.state in RESUMABLE and counts["queued"] and st.button(

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mistudio.score.report import Report, Summary, report
 from mistudio.store.engine import session
-from mistudio.store.scores import scores_of
+from mistudio.store.scores import METHODS, scores_of
 from mistudio.store.tables import Label, Score
 from mistudio.ui.charts import groups_chart, scores_chart
 from mistudio.ui.page import Here, link
@@ -25,12 +25,10 @@ def show_scores(here: Here, label: Label | None, *, key: str) -> None:
         return
     with session(here.engine) as work:
         found = [score for score in scores_of(work, label.id) if score.split == "test"]
-    newest: dict[str, Score] = {}
-    for score in found:
-        newest.setdefault(score.method, score)
+    newest = {method: score for method in METHODS for score in reversed(found) if score.method == method}
     if not newest:
         st.caption("This label has not been scored yet.")
-        link("pages/label.py", "Score labels", ":material/speed:", extraction_id=here.id, job="score")
+        link("pages/label.py", "Score labels", ":material/speed:", extraction_id=here.id, job="Score")
         return
     for column, score in zip(st.columns(len(newest)), newest.values(), strict=True):
         column.metric(score.method.capitalize(), f"{score.value:.2f}", help=HELP[score.method])
@@ -43,7 +41,7 @@ def _details(score: Score) -> str:
     parts = [f"95% {score.low:.2f} to {score.high:.2f}", f"{score.n} windows",
              "no wrong label tried" if score.baseline is None else f"a wrong label: {score.baseline:.2f}"]
     if score.weighted is not None:
-        parts.append(f"by strength {score.weighted:.2f}")
+        parts.append(f"weighted by strength {score.weighted:.2f}")
     if score.precision is not None and score.recall is not None:
         parts.append(f"precision {score.precision:.2f}, recall {score.recall:.2f}")
     return markdown_safe(f"{' · '.join(parts)} · {score.judge}")
@@ -89,7 +87,7 @@ def _summed(summary: Summary) -> str:
     parts = [f"mean of {len(summary.values):,} labels"]
     if summary.baseline is not None:
         parts.append(f"wrong labels {summary.baseline:.2f}")
-    parts.append(f"by strength {summary.weighted:.2f}")
+    parts.append(f"weighted by strength {summary.weighted:.2f}")
     if summary.found:
         parts.append("found " + ", ".join(f"{share:.0%} at {name}" for name, share in summary.found.items())
                      + " of 10")

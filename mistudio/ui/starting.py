@@ -71,6 +71,7 @@ def show_estimate(found: Estimate, verb: str) -> None:
     if found.skipped:
         why = "dead, rare, or labeled by a person" if verb == "Label" else "without a label, or scored before"
         st.caption(f"{found.skipped:,} more match and will be skipped: {why}.")
-    rows = (("Prompt tokens", f"{low:,} to {high:,}"), ("Answer tokens", f"{answer_low:,} to {answer_high:,}"),
-            ("Cost", cost), ("Time", time))
+    rows = [("Cost", cost), ("Time", time)]
+    if high:
+        rows = [("Prompt tokens", f"{low:,} to {high:,}"), ("Answer tokens", f"{answer_low:,} to {answer_high:,}"), *rows]
     st.markdown("  \n".join(f"{name}: {markdown_safe(value)}" for name, value in rows))
