@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Engine
 
-from mistudio.label.ask import preview
+from mistudio.label.ask import evidence_for, template_of
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.evidence import NoEvidence
+from mistudio.label.prompts import render
 from mistudio.label.providers import CONCURRENCY, FREE
 from mistudio.store import runs, session
 from mistudio.store.features import FeatureFilter
@@ -71,7 +72,8 @@ def _characters(engine: Engine, feature_ids: list[int], config: LabelConfig) -> 
     lengths = []
     for place in places:
         try:
-            lengths.append(len(preview(engine, feature_ids[place], config).text))
+            evidence = evidence_for(engine, feature_ids[place], config, rough=True)
+            lengths.append(len(render(evidence, template_of(config)).text))
         except NoEvidence:
             continue
     return float(np.mean(lengths)) if lengths else 0.0

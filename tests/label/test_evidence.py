@@ -173,11 +173,13 @@ def test_promoted_tokens_right_after_peaks_are_counted_without_case_and_spaces(e
     assert sum(seen.values()) and dict(evidence.predicted) == {word: count for word, count in seen.items() if count}
 
 
-def test_nothing_is_encoded_for_prompts_without_silent_windows(tmp_path):
+def test_nothing_is_encoded_where_it_decides_nothing(tmp_path):
     code = ("import sys; from mistudio.store import open_store; from tests.toy import add_toy_extraction; "
             "from mistudio.label.ask import preview; from mistudio.label.config import LabelConfig; "
-            f"engine = open_store('sqlite:///{tmp_path}/t.db'); add_toy_extraction(engine); "
-            "preview(engine, 1, LabelConfig(provider='openai', model='any', negatives=0)); preview(engine, 1, "
+            "from mistudio.label.estimate import estimate; from mistudio.store.features import FeatureFilter; "
+            f"engine = open_store('sqlite:///{tmp_path}/t.db'); toy = add_toy_extraction(engine); "
+            "asked = dict(provider='openai', model='any'); estimate(engine, toy, LabelConfig(**asked, negatives=1), "
+            "FeatureFilter()); preview(engine, 1, LabelConfig(**asked, negatives=0)); preview(engine, 1, "
             "LabelConfig()); assert 'torch' not in sys.modules and 'transformers' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
