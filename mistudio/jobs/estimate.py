@@ -11,7 +11,8 @@ from mistudio.jobs.scoring import FEW
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.material import NoEvidence, material_of
-from mistudio.label.one import preview
+from mistudio.label.one import evidence_for, template_of
+from mistudio.label.prompts import render
 from mistudio.label.providers import CONCURRENCY, FREE
 from mistudio.run.config import RunConfig
 from mistudio.score.config import JUDGED, ScoreConfig
@@ -58,7 +59,12 @@ def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: Fe
         items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
         each = runs.seconds_a_label(work, config.provider, config.model)
     queued = _queued(items)
-    (characters,) = _means(queued, lambda item: [len(preview(engine, item["feature_id"], config).text)], 1)
+    template = template_of(config)
+
+    def length(item: dict) -> list[int]:
+        return [len(render(evidence_for(engine, item["feature_id"], config, rough=True), template).text)]
+
+    (characters,) = _means(queued, length, 1)
     answer = BARE if config.provider == "embedded" else _answer(config, ANSWER)
     return _estimate(config, items, float(characters), answer, each)
 

@@ -114,7 +114,7 @@ class ReferenceWindow(SQLModel, table=True):
 class Label(SQLModel, table=True):
     """A name given to a feature. Rows are only ever added; ``verdict`` is what a person said of this label.
 
-    ``origin`` is llm, human or import; ``verdict`` is "", approved or rejected. ``cost`` is US dollars, null when the
+    ``origin`` is llm, human, import or statistics; ``verdict`` is "", approved or rejected. ``cost`` is US dollars, null when the
     price is not known. ``confidence`` is the labeler's own, 0 to 1, null when it gave none. ``score`` is the latest
     measured quality on the test split, by ``score_method`` (``store.scores``); null when it was not measured.
     """
