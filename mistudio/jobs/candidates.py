@@ -8,8 +8,9 @@ from mistudio.errors import MistudioError
 from mistudio.label.ask import Asked, ask
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
+from mistudio.label.evidence import Evidence
 from mistudio.label.one import LABEL, evidence_for, label_from
-from mistudio.label.prompts import render
+from mistudio.label.prompts import Prompt, render
 from mistudio.label.providers import Provider
 from mistudio.store import Label, Score
 from mistudio.store.items import Outcome
@@ -37,6 +38,15 @@ class Made:
         return Outcome(labels=self.labels, text=self.labels[-1][0].text, **used)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a feature's label is asked with."""
+
+    feature_id: int
+    evidence: Evidence
+    prompt: Prompt
+
+
 class Maker:
     """Makes labels as a config says; from several threads at a time."""
 
@@ -53,11 +63,19 @@ class Maker:
             NoEvidence: there is nothing to show.
             ProviderSetupError: no prompt can succeed until the user changes something.
         """
+        return self.ask(self.show(feature_id, different=different))
+
+    def show(self, feature_id: int, *, different: bool = False) -> Shown:
+        """What ``make`` asks with. Raises: NoEvidence."""
         evidence = evidence_for(self.engine, feature_id, self.config, different=different)
-        prompt = render(evidence, self.provider.template)
-        asked = ask(self.provider, prompt, LABEL)
+        return Shown(feature_id, evidence, render(evidence, self.provider.template))
+
+    def ask(self, shown: Shown) -> Made:
+        """Ask for one label. Raises: ProviderSetupError."""
+        asked = ask(self.provider, shown.prompt, LABEL)
         made = Made(asked=asked, cost=price(self.config, asked.prompt_tokens, asked.completion_tokens))
         if asked.answer is not None:
-            made.labels.append((label_from(asked, feature_id=feature_id, evidence=evidence, prompt=prompt,
-                                           provider=self.provider, config=self.config, run_id=self.run_id), []))
+            made.labels.append((label_from(asked, feature_id=shown.feature_id, evidence=shown.evidence,
+                                           prompt=shown.prompt, provider=self.provider, config=self.config,
+                                           run_id=self.run_id), []))
         return made

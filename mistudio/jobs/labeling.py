@@ -3,10 +3,14 @@
 from sqlalchemy import Engine
 
 from mistudio.errors import StoreError
-from mistudio.jobs.candidates import Maker
+from mistudio.jobs.candidates import Maker, Shown
+from mistudio.label.answer import LabelAnswer
+from mistudio.label.ask import Question
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import check_budget
 from mistudio.label.material import NoEvidence
+from mistudio.label.one import LABEL
+from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
 from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
@@ -77,11 +81,23 @@ class LabelJob:
         return self.provider.rate_limits
 
     def work_on(self, item: Item) -> Outcome:
+        shown = self.prepare(item)
+        return shown if isinstance(shown, Outcome) else self.ask(shown)
+
+    def prepare(self, item: Item) -> Shown | Outcome:
+        """What to ask with, or why nothing is to be asked."""
         with session(self.engine) as work:
             if not self.config.replace_human and is_protected(current_label(work, item.feature_id)):
                 return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
         try:
-            made = self.maker.make(item.feature_id)
+            return self.maker.show(item.feature_id)
         except NoEvidence as error:
             return Outcome("skipped", reason_kind="no examples", reason=str(error))
-        return made.outcome()
+
+    def calls(self, shown: Shown) -> dict[str, tuple[Prompt, Question[LabelAnswer]]]:
+        """Everything that will be asked, by a name."""
+        return {"label": (shown.prompt, LABEL)}
+
+    def ask(self, shown: Shown) -> Outcome:
+        """The label."""
+        return self.maker.ask(shown).outcome()

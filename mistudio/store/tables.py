@@ -158,7 +158,7 @@ class LabelVector(SQLModel, table=True):
 
 class Run(SQLModel, table=True):
     """One job over many features; ``kind`` is label or score. ``state`` is queued, running, done, paused, cancelled,
-    interrupted or failed.
+    interrupted, failed, or waiting: for answers that come as files, and nobody works on it.
 
     A worker holds the lease while ``owner`` is set and ``heartbeat`` is fresh. ``stop`` is what somebody asked it to
     do: "", pause or cancel.
@@ -184,7 +184,8 @@ class Run(SQLModel, table=True):
 class RunItem(SQLModel, table=True):
     """One feature of a run. ``state`` is queued, done, failed (with reason) or skipped (with reason).
 
-    ``label_id`` is the label that a labeling run wrote, or that a scoring run is to score.
+    ``label_id`` is the label that a labeling run wrote, or that a scoring run is to score. ``reply`` is what a model
+    said where no label came of it; of a queued item, the answers that came as files, while others are missing.
     """
 
     __table_args__ = (Index("ix_runitem_state", "run_id", "state"),)
