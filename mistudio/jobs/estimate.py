@@ -48,8 +48,12 @@ class Estimate:
     seconds: float | None
 
 
-def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> Estimate:
+def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter, *,
+             batch: bool = False) -> Estimate:
     """Estimate a labeling run over the matching features from the prompts of eight of them.
+
+    Args:
+        batch: it is asked in batches, at their price.
 
     Raises:
         StoreError: the filter is not valid.
@@ -60,11 +64,15 @@ def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: Fe
     queued = _queued(items)
     characters = _mean(queued, lambda item: len(preview(engine, item["feature_id"], config).text))
     answer = BARE if config.provider == "embedded" else _answer(config, ANSWER)
-    return _estimate(config, items, characters, 1, answer, each)
+    return _estimate(config, items, characters, 1, answer, each, batch)
 
 
-def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter) -> Estimate:
+def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter, *,
+                    batch: bool = False) -> Estimate:
     """Estimate a scoring run over the matching features from the prompts of eight of them.
+
+    Args:
+        batch: it is asked in batches, at their price.
 
     Raises:
         StoreError: the filter is not valid.
@@ -77,11 +85,11 @@ def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wan
     calls = tried * len(judged) * math.ceil((config.active + config.silent) / config.per_call)
     characters = _mean(_queued(items) if judged else [], lambda item: _shown(engine, item, config, judged[0]))
     per_window = (VERDICT[0] * config.per_call, VERDICT[1] * config.per_call)
-    return _estimate(config, items, characters, calls, _answer(config, per_window), each)
+    return _estimate(config, items, characters, calls, _answer(config, per_window), each, batch)
 
 
 def _estimate(config: RunConfig, items: list[dict], characters: float, calls: float, answer: tuple[int, int],
-              each: float | None) -> Estimate:
+              each: float | None, batch: bool) -> Estimate:
     """
     Args:
         characters: mean length of a prompt.
@@ -92,12 +100,12 @@ def _estimate(config: RunConfig, items: list[dict], characters: float, calls: fl
     count = len(_queued(items))
     prompt = tuple(round(count * calls * characters / ratio) for ratio in CHARACTERS_PER_TOKEN)
     completion = tuple(round(count * calls * tokens) for tokens in answer)
-    costs = [price(config, *tokens) for tokens in zip(prompt, completion, strict=True)]
+    costs = [price(config, *tokens, batch=batch) for tokens in zip(prompt, completion, strict=True)]
     width = config.concurrency or CONCURRENCY.get(config.provider, 1)
     return Estimate(
         features=count, skipped=len(items) - count, prompt_tokens=prompt, completion_tokens=completion,
         cost=None if None in costs else (costs[0], costs[1]), free=config.provider in (*FREE, "none"),
-        seconds=None if each is None else each * count / width)
+        seconds=None if each is None or batch else each * count / width)
 
 
 def _answer(config: RunConfig, usual: tuple[int, int]) -> tuple[int, int]:

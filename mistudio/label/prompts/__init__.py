@@ -55,13 +55,18 @@ def render_question(template: str, content: str) -> Prompt:
     return _prompt([*_fixed(template), {"role": "user", "content": content}], template)
 
 
+def message_hash(messages: list[dict[str, str]]) -> str:
+    """The first 16 hex digits of the SHA-256 of messages."""
+    return hashlib.sha256(json.dumps(messages).encode()).hexdigest()[:16]
+
+
 def template_hash(template: str) -> str:
     """The first 16 hex digits of the SHA-256 of a template's messages.
 
     Raises:
         MistudioError: there is no such template.
     """
-    return hashlib.sha256(json.dumps(_fixed(template)).encode()).hexdigest()[:16]
+    return message_hash(list(_fixed(template)))
 
 
 def repair(prompt: Prompt, reply: str, error: ReplyError, form: str) -> Prompt | None:
@@ -125,8 +130,7 @@ def _quoted(texts: tuple[str, ...]) -> str:
 
 
 def _prompt(messages: list[dict[str, str]], template: str) -> Prompt:
-    digest = hashlib.sha256(json.dumps(messages).encode()).hexdigest()
-    return Prompt(messages, template, digest[:16])
+    return Prompt(messages, template, message_hash(messages))
 
 
 @lru_cache(maxsize=8)
