@@ -1,6 +1,5 @@
 """Take answers in: from files, in any order, in parts, more than once, with errors among them."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -146,20 +145,29 @@ class _Opened:
                     for feature_id in fresh}
         with session(self.engine) as work:
             for feature_id, outcome in outcomes.items():
-                written = self._write(work, feature_id, outcome, replies[feature_id])
-                report.already += 0 if written else fresh[feature_id]
-                failed = outcome is not None and outcome.state == "failed"
-                report.failed += fresh[feature_id] if written and failed else 0
-                report.taken += fresh[feature_id] if written and not failed else 0
+                new = len(fresh[feature_id] & replies[feature_id].keys())
+                report.already += len(fresh[feature_id]) - new
+                if not new:
+                    continue
+                if not self._write(work, feature_id, outcome, replies[feature_id]):
+                    report.already += new
+                elif outcome is not None and outcome.state == "failed":
+                    report.failed += new
+                else:
+                    report.taken += new
             if runs.wish(work, self.run_id, self.lease.owner) is None:
                 raise StoreError(f"Another worker took run {self.run_id} over.", "Start again when it has ended.")
 
     def _outcome(self, item: Item, replies: dict[str, Reply]) -> Outcome | None:
-        """What a live run would have made of these replies; None while some are missing."""
+        """What a live run would have made of these replies; None while some are missing. Those to what the run does
+        not ask any more are taken out."""
         prepared = self.job.prepare(item)
         if isinstance(prepared, Outcome):
             return self._used(prepared, replies)
-        if not set(self.job.calls(prepared)) <= set(replies):
+        wanted = self.job.calls(prepared)
+        for part in replies.keys() - wanted.keys():
+            del replies[part]
+        if wanted.keys() - replies.keys():
             return None
         self.recorded.replies = {reply.hash: reply for reply in replies.values()}
         return self._used(self.job.ask(prepared), replies)
@@ -187,10 +195,11 @@ class _Opened:
                            replace_protected=self.job.replace_human)
 
 
-def _fresh(lines: list[Line], held: dict[int, Held], report: Report) -> tuple[dict[int, dict[str, Reply]], Counter]:
-    """By feature: the replies that are there now, and how many of them are new."""
+def _fresh(lines: list[Line], held: dict[int, Held],
+           report: Report) -> tuple[dict[int, dict[str, Reply]], dict[int, set[str]]]:
+    """By feature: the replies that are there now, and which of them are new."""
     replies: dict[int, dict[str, Reply]] = {}
-    fresh: Counter[int] = Counter()
+    fresh: dict[int, set[str]] = {}
     for address, reply in lines:
         found = held.get(address.feature_id)
         if found is None:
@@ -201,5 +210,5 @@ def _fresh(lines: list[Line], held: dict[int, Held], report: Report) -> tuple[di
             report.already += 1
             continue
         known[address.part] = reply
-        fresh[address.feature_id] += 1
+        fresh.setdefault(address.feature_id, set()).add(address.part)
     return replies, fresh

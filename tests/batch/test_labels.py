@@ -10,6 +10,7 @@ from sqlmodel import select
 
 from mistudio.batch import requests
 from mistudio.batch.lease import Lease
+from mistudio.batch.replies import pack, read_line, unpack
 from mistudio.batch.requests import write_requests
 from mistudio.batch.taking import take_files
 from mistudio.errors import MistudioError, StoreError
@@ -135,16 +136,27 @@ json_values = st.recursive(
     max_leaves=12)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def response_lines(name):
+    """Lines of bytes, any JSON, and responses to one request with anything in them."""
+    return (st.binary().filter(lambda raw: b"\n" not in raw) | json_values
+            | st.fixed_dictionaries({"custom_id": st.just(name), "response": json_values, "error": json_values})
+            | json_values.map(lambda body: {"custom_id": name, "response": {"status_code": 200, "body": body}})
+            | json_values.map(lambda content: {"custom_id": name, "response": {"status_code": 200, "body": {
+                "choices": [{"message": {"content": content}}]}}}))
+
+
+@given(line=response_lines("run1-01234567-1-label-0123456789abcdef"))
+def test_a_line_is_read_or_is_broken(line):
+    found = read_line(line if isinstance(line, bytes) else json.dumps(line).encode())
+    assert found is None or found.address is None or found.reply.error or found.reply.kind == ""
+    if found is not None and found.reply is not None:
+        assert unpack(pack({"label": found.reply})) == {"label": found.reply}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_line_whatever_ends_taking_in_or_makes_a_label(engine, asking, data):
-    name = data.draw(st.sampled_from(asking.requests))["custom_id"]
-    line = data.draw(
-        st.binary().filter(lambda raw: b"\n" not in raw) | json_values.map(lambda value: json.dumps(value).encode())
-        | st.fixed_dictionaries({"custom_id": st.just(name), "response": json_values, "error": json_values})
-        | json_values.map(lambda body: {"custom_id": name, "response": {"status_code": 200, "body": body}})
-        | json_values.map(lambda content: {"custom_id": name, "response": {"status_code": 200, "body": {
-            "choices": [{"message": {"content": content}}]}}}))
+    line = data.draw(response_lines(data.draw(st.sampled_from(asking.requests))["custom_id"]))
     report = asking.take([line])
     assert report.taken == 0
     assert report.failed + report.unknown + report.broken <= 1

@@ -3,10 +3,12 @@
 import pytest
 from sqlmodel import select
 
+from mistudio.batch.address import Address
 from mistudio.jobs.scoring import start_scores
 from mistudio.jobs.work import work_run
 from mistudio.run.loop import resume
 from mistudio.store import Score, session
+from mistudio.store.features import FeatureFilter
 from tests.batch.conftest import Asking, judge_config
 from tests.batch.test_labels import refused, replied
 from tests.label.helpers import EVERYTHING, LABELABLE
@@ -20,10 +22,10 @@ def scores(engine, run_id):
         return list(work.exec(select(Score).where(Score.run_id == run_id).order_by(Score.label_id, Score.method)))
 
 
-def of_feature(judging, place):
-    feature = judging.requests[0]["custom_id"].split("-")[2] if place == 0 else \
-        list(dict.fromkeys(line["custom_id"].split("-")[2] for line in judging.requests))[place]
-    return [line for line in judging.responses if line["custom_id"].split("-")[2] == feature]
+def of_the_first(judging):
+    """The responses about the first feature."""
+    feature = Address.read(judging.requests[0]["custom_id"]).feature_id
+    return [line for line in judging.responses if Address.read(line["custom_id"]).feature_id == feature]
 
 
 def test_scores_by_file_are_those_of_a_live_run(engine, labeled, server, judging):
@@ -45,7 +47,7 @@ def test_scores_by_file_are_those_of_a_live_run(engine, labeled, server, judging
 
 
 def test_answers_wait_for_each_other(engine, judging):
-    lines = of_feature(judging, 0)
+    lines = of_the_first(judging)
     assert judging.take(lines[:3]).taken == 3
     assert judging.take([*lines[1:5], lines[4]]).already == 3
     assert scores(engine, judging.run_id) == [] and judging.counts["done"] == 0
@@ -70,7 +72,7 @@ def test_one_bad_answer_fails_its_label_and_is_asked_again(engine, server, judgi
     again = Asking(engine, server, tmp_path / "again", judging.run_id)
     # Detection is measured already.
     assert [line["custom_id"] for line in again.requests] == [
-        line["custom_id"] for line in of_feature(judging, 0) if "-fuzzing." in line["custom_id"]]
+        line["custom_id"] for line in of_the_first(judging) if "-fuzzing." in line["custom_id"]]
     assert judging.take(judging.responses).taken == CALLS // 2
     assert judging.state == "done" and len(scores(engine, judging.run_id)) == 2 * LABELABLE
 
@@ -91,6 +93,7 @@ def test_a_waiting_run_with_some_answers_can_be_asked_live(engine, judging):
 
 def test_the_embedding_score_comes_with_the_answers(engine, labeled, server, tmp_path):
     config = judge_config(server, embedding=True, fuzzing=False)
-    asked = Asking(engine, server, tmp_path, start_scores(engine, labeled, config, EVERYTHING))
+    wanted = FeatureFilter(indices=(0, 1))
+    asked = Asking(engine, server, tmp_path, start_scores(engine, labeled, config, wanted))
     asked.take(asked.responses)
-    assert [score.method for score in scores(engine, asked.run_id)] == ["detection", "embedding"] * LABELABLE
+    assert [score.method for score in scores(engine, asked.run_id)] == ["detection", "embedding"] * 2

@@ -2,9 +2,12 @@
 
 import json
 
+from mistudio.store.features import FeatureFilter
 from tests.cli.test_shell import as_json, shell, use
-from tests.label.helpers import LABELABLE
+from tests.label.helpers import LABELABLE, config_for, run_all
 from tests.servers.batch_api import answer
+from tests.servers.openai_server import MODEL
+from tests.toy import add_toy_extraction
 
 
 def answered(server, path):
@@ -15,7 +18,7 @@ def answered(server, path):
     return responses
 
 
-def test_labels_and_scores_by_file(engine, toy, server, tmp_path):
+def test_labels_by_file(engine, toy, server, tmp_path):
     out, err = shell("label", "--features", "all", "--batch-out", tmp_path / "requests.jsonl", *use(server))
     assert "Run 1 waiting" in out and f"{LABELABLE} features to answer" in out
     assert "--batch-in" in err
@@ -28,7 +31,15 @@ def test_labels_and_scores_by_file(engine, toy, server, tmp_path):
     out, _err = shell("label", "--batch-in", *halves, status=1)
     assert "11 taken, 0 failed, 0 already there, 0 unknown, 1 broken (half2.jsonl:7)" in out and "Run 1 done" in out
     assert as_json("label", "--batch-in", responses)["already"] == LABELABLE
-    assert as_json("show", 0)["label"]["run"] == 1 if "run" in as_json("show", 0)["label"] else True
+    assert as_json("show", 0)["label"]["model"] == MODEL
+
+
+def test_scores_by_file(engine, server, tmp_path):
+    extraction = add_toy_extraction(engine, references=120)
+    run_all(engine, extraction, config_for(server), FeatureFilter(indices=(0, 1)))
+    shell("score", "--no-embedding", "--batch-out", tmp_path / "requests.jsonl", *use(server))
+    assert "Run 2 done" in shell("score", "--batch-in", answered(server, tmp_path / "requests.jsonl"))[0]
+    assert {row["method"] for row in as_json("report")["methods"]} == {"detection", "fuzzing"}
 
 
 def test_what_does_not_go_together_is_refused(toy, server, tmp_path):
