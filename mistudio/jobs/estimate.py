@@ -16,7 +16,7 @@ from mistudio.label.prompts import render
 from mistudio.label.providers import CONCURRENCY, FREE
 from mistudio.run.config import RunConfig
 from mistudio.score.config import JUDGED, ScoreConfig
-from mistudio.score.judge import calls, question
+from mistudio.score.methods import judge_calls, shown_in
 from mistudio.score.trials import draw_trials
 from mistudio.store import Extraction, Feature, Label, runs, session
 from mistudio.store.features import FeatureFilter
@@ -49,8 +49,12 @@ class Estimate:
     seconds: float | None
 
 
-def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> Estimate:
+def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter, *,
+             batch: bool = False) -> Estimate:
     """Estimate a labeling run over the matching features from the prompts of eight of them.
+
+    Args:
+        batch: it is asked in batches, at their price.
 
     Raises:
         StoreError: the filter is not valid.
@@ -66,11 +70,15 @@ def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: Fe
 
     (characters,) = _means(queued, length, 1)
     answer = BARE if config.provider == "embedded" else _answer(config, ANSWER)
-    return _estimate(config, items, float(characters), answer, each)
+    return _estimate(config, items, float(characters), answer, each, batch)
 
 
-def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter) -> Estimate:
+def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter, *,
+                    batch: bool = False) -> Estimate:
     """Estimate a scoring run over the matching features from the prompts of eight of them.
+
+    Args:
+        batch: it is asked in batches, at their price.
 
     Raises:
         StoreError: the filter is not valid.
@@ -83,11 +91,11 @@ def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wan
     characters, windows, answers = (tried * float(number) for number in asked)
     verdicts = (round(VERDICT[0] * windows), round(VERDICT[1] * windows))
     answer = tuple(round(answers * tokens) for tokens in _answer(config, (0, 0)))
-    return _estimate(config, items, characters, answer if any(answer) else verdicts, each)
+    return _estimate(config, items, characters, answer if any(answer) else verdicts, each, batch)
 
 
 def _estimate(config: RunConfig, items: list[dict], characters: float, answer: tuple[int, int],
-              each: float | None) -> Estimate:
+              each: float | None, batch: bool) -> Estimate:
     """
     Args:
         characters: mean length of a feature's prompts.
@@ -97,12 +105,12 @@ def _estimate(config: RunConfig, items: list[dict], characters: float, answer: t
     count = len(_queued(items))
     prompt = tuple(round(count * characters / ratio) for ratio in CHARACTERS_PER_TOKEN)
     completion = tuple(count * tokens for tokens in answer)
-    costs = [price(config, *tokens) for tokens in zip(prompt, completion, strict=True)]
+    costs = [price(config, *tokens, batch=batch) for tokens in zip(prompt, completion, strict=True)]
     width = config.concurrency or CONCURRENCY.get(config.provider, 1)
     return Estimate(
         features=count, skipped=len(items) - count, prompt_tokens=prompt, completion_tokens=completion,
         cost=None if None in costs else (costs[0], costs[1]), free=config.provider in (*FREE, "none"),
-        seconds=None if each is None else each * count / width)
+        seconds=None if each is None or batch else each * count / width)
 
 
 def _answer(config: RunConfig, usual: tuple[int, int]) -> tuple[int, int]:
@@ -129,7 +137,7 @@ def _judging(engine: Engine, item: dict, config: ScoreConfig) -> list[int]:
         label, feature = work.get_one(Label, item["label_id"]), work.get_one(Feature, item["feature_id"])
         material = material_of(work, work.get_one(Extraction, feature.extraction_id))
         trials = draw_trials(work, feature, material, "test", config.active, config.silent, config.seed)
-    shown = [(method, part) for method in config.judges if method in JUDGED
-             for part in calls(trials.fuzzing if method == "fuzzing" else trials.detection, config.per_call)]
-    return [sum(len(question(method, label.text, label.explanation, part).text) for method, part in shown),
-            sum(len(part) for _method, part in shown), len(shown)]
+    judged = [method for method in config.judges if method in JUDGED]
+    asking = [call for method in judged for call in judge_calls(method, label, None, trials, config)["own"]]
+    return [sum(len(prompt.text) for prompt, _form in asking),
+            sum(len(shown_in(method, trials)) for method in judged), len(asking)]

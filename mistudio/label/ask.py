@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mistudio.errors import MistudioError, ProviderError, ProviderSetupError, ReplyError
+from mistudio.errors import MistudioError, NotAsked, ProviderError, ProviderSetupError, ReplyError
 from mistudio.label.answer import storable
 from mistudio.label.prompts import Prompt, repair
 from mistudio.label.providers import Completion, Provider
@@ -72,7 +72,9 @@ def ask(provider: Provider, prompt: Prompt, question: Question[T]) -> Asked[T]:
         except ProviderSetupError:
             raise
         except ProviderError as error:
-            asked.error = error
+            # Where nobody can be asked a second time, the first reply is the reason.
+            if asked.error is None or not isinstance(error, NotAsked):
+                asked.error = error
             return asked
         except ReplyError as error:
             asked.error = error

@@ -83,7 +83,7 @@ def work(engine: Engine, run_id: int, job: Job, on_progress: OnProgress | None =
     Raises:
         StoreError: there is no such run, or another worker has it.
     """
-    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    owner = worker_name()
     with session(engine) as store:
         if not runs.take_lease(store, run_id, owner):
             raise StoreError(f"Run {run_id} is not waiting for a worker.",
@@ -95,6 +95,11 @@ def work(engine: Engine, run_id: int, job: Job, on_progress: OnProgress | None =
     finally:
         loop.write(lambda store: runs.release(store, run_id, owner, state, message))
     return state
+
+
+def worker_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
@@ -111,6 +116,17 @@ def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
     """
     with session(engine) as store:
         return runs.reopen(store, run_id, failed_too=failed_too)
+
+
+def guarded(work_on: Callable[[Item], Outcome], item: Item) -> Outcome:
+    """What came of an item; a defect on one feature must not end the run for all others."""
+    try:
+        return work_on(item)
+    except (ProviderSetupError, *UNREACHABLE):
+        raise
+    except Exception as error:
+        log.exception("feature %s could not be worked on", item.index)
+        return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
 
 
 class Loop:
@@ -213,13 +229,7 @@ class Loop:
 
     def _work_on(self, item: Item) -> Outcome:
         """In a pool thread."""
-        try:
-            return self.job.work_on(item)
-        except (ProviderSetupError, *UNREACHABLE):
-            raise
-        except Exception as error:  # a defect on one feature must not end the run for all others
-            log.exception("feature %s could not be worked on", item.index)
-            return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
+        return guarded(self.job.work_on, item)
 
     def _land(self, landed: list[tuple[Item, Future]]) -> None:
         """Store everything that has landed, together when several have: nothing that is here waits for a call."""

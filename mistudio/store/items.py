@@ -1,5 +1,6 @@
 """The items of a run: which features it takes, which wait, and what came of each, stored in one transaction."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -94,6 +95,31 @@ def queued_items(work: Session, run_id: int, after: int = -1, limit: int | None 
              .where(RunItem.run_id == run_id, RunItem.state == "queued", Feature.index > after)
              .order_by(col(Feature.index)).limit(limit))
     return [Item(*row) for row in work.exec(query)]
+
+
+class Held(NamedTuple):
+    """An item of a run in whatever state, with the reply that is stored on it."""
+
+    item: Item
+    state: str
+    reply: str
+
+
+def items_of(work: Session, run_id: int, feature_ids: Collection[int]) -> dict[int, Held]:
+    """Those of these features that the run has, by feature id."""
+    query = (select(Feature.id, Feature.index, RunItem.label_id, RunItem.state, RunItem.reply)
+             .join(RunItem, col(RunItem.feature_id) == Feature.id)
+             .where(RunItem.run_id == run_id, col(Feature.id).in_(feature_ids)))
+    return {row[0]: Held(Item(*row[:3]), *row[3:]) for row in work.exec(query)}
+
+
+def keep_reply(work: Session, run_id: int, feature_id: int, owner: str, reply: str) -> bool:
+    """Keep what has been answered so far on a queued item. False when it is closed already or the lease is lost."""
+    held = select(Run.id).where(Run.id == run_id, Run.owner == owner).exists()
+    kept = work.exec(update(RunItem).where(
+        col(RunItem.run_id) == run_id, col(RunItem.feature_id) == feature_id, col(RunItem.state) == "queued",
+        held).values(reply=reply, updated_at=now()))
+    return kept.rowcount == 1
 
 
 def failures_by_reason(work: Session, run_id: int, state: str = "failed") -> list[tuple[str, str, int]]:

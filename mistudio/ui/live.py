@@ -25,7 +25,8 @@ from mistudio.ui.tokens import best_example_html, markdown_safe
 # Of a run that has ended fewer are shown: the next thing to do is below them.
 SHOWN_LABELS, SHOWN_AFTERWARDS = 12, 5
 SHOWN_RUNS = 8
-RESUMABLE = ("interrupted", "paused", "cancelled", "failed")
+RESUMABLE = ("interrupted", "paused", "cancelled", "failed", "waiting")
+EXPECTED = ("paused", "waiting")
 
 
 def spend(run: Run) -> str:
@@ -77,8 +78,8 @@ def show_message(here: Here, run: Run) -> None:
     if waits:
         st.warning(markdown_safe(waits), icon=":material/hourglass_empty:")
     elif run.message:
-        show = st.info if run.state == "paused" else st.error
-        show(markdown_safe(run.message), icon=":material/info:" if run.state == "paused" else ":material/error:")
+        show = st.info if run.state in EXPECTED else st.error
+        show(markdown_safe(run.message), icon=":material/info:" if run.state in EXPECTED else ":material/error:")
 
 
 def _header(here: Here, run: Run, counts: dict[str, int]) -> None:
@@ -164,8 +165,9 @@ def run_actions(here: Here, run: Run, counts: dict[str, int], api_key: str | Non
             link("pages/label.py", "Score the labels", ":material/speed:", extraction_id=here.id, job="Score")
         if counts["done"]:
             link("pages/review.py", "Review the labels", ":material/rate_review:", extraction_id=here.id)
+        name = "Ask here instead" if run.state == "waiting" else "Resume"
         if run.state in RESUMABLE and counts["queued"] and st.button(
-                f"Resume ({counts['queued']:,} left)", icon=":material/play_arrow:", key=f"resume-{run.id}"):
+                f"{name} ({counts['queued']:,} left)", icon=":material/play_arrow:", key=f"resume-{run.id}"):
             _again(here, run, api_key)
         if counts["failed"] and st.button(f"Retry {counts['failed']:,} failed", icon=":material/refresh:",
                                           key=f"retry-{run.id}"):

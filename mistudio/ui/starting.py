@@ -73,5 +73,6 @@ def show_estimate(found: Estimate, verb: str) -> None:
         st.caption(f"{found.skipped:,} more match and will be skipped: {why}.")
     rows = [("Cost", cost), ("Time", time)]
     if high:
-        rows = [("Prompt tokens", f"{low:,} to {high:,}"), ("Answer tokens", f"{answer_low:,} to {answer_high:,}"), *rows]
+        rows = [("Prompt tokens", f"{low:,} to {high:,}"), ("Answer tokens", f"{answer_low:,} to {answer_high:,}"),
+                *rows]
     st.markdown("  \n".join(f"{name}: {markdown_safe(value)}" for name, value in rows))

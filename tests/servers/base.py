@@ -100,7 +100,7 @@ class FakeServer(LocalServer):
     def get(self, path: str, headers) -> tuple[int, dict | str]:
         raise NotImplementedError
 
-    def post(self, path: str, headers, body: dict) -> tuple[int, dict, dict[str, str]]:
+    def post(self, path: str, headers, body: dict | bytes) -> tuple[int, dict, dict[str, str]]:
         raise NotImplementedError
 
 
@@ -112,7 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(*self.owner.get(self.path.split("?")[0].rstrip("/"), self.headers))
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = data if self.headers.get_content_maintype() == "multipart" else json.loads(data or b"{}")
         self._send(*self.owner.post(self.path.split("?")[0].rstrip("/"), self.headers, body))
 
     def _send(self, status: int, body: dict | str, headers: dict[str, str] | None = None) -> None:
