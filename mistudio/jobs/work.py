@@ -40,5 +40,10 @@ def work_run(engine: Engine, run_id: int, *, api_key: str | None = None,
     with session(engine) as work:
         run = runs.get_run(work, run_id)
     config = config_of(run)
-    job = (LabelJob if run.kind == "label" else ScoreJob)(engine, run_id, config, provider_of(config, api_key))
-    return loop.work(engine, run_id, job, on_progress)
+    provider = provider_of(config, api_key)
+    try:
+        job = (LabelJob if run.kind == "label" else ScoreJob)(engine, run_id, config, provider)
+        return loop.work(engine, run_id, job, on_progress)
+    finally:
+        if provider is not None:
+            provider.close()

@@ -36,8 +36,9 @@ class Budget:
         return ""
 
     def add(self, outcome: Outcome) -> None:
-        """Count what came of an item."""
-        if not outcome.asked:
+        """Count what came of an item; a call without an answer used nothing that anybody knows of."""
+        unanswered = outcome.state == "failed" and not outcome.reply and outcome.prompt_tokens is None
+        if not outcome.asked or unanswered:
             return
         self.landed += 1
         self.spent += outcome.cost or 0.0

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +21,18 @@ class Failure:
     message: str = "broken on purpose"
     code: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+
+
+class Reset(Exception):
+    """Raised instead of an answer: the connection is reset."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer whose HTTP body is this text, whatever the protocol says."""
+
+    body: str
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -58,8 +72,8 @@ class FakeServer(LocalServer):
 
     def __init__(self, models: list[str], port: int = 0, latency: float = 0.0):
         self.models, self.latency = models, latency
-        self.answer: Callable[[list[dict]], str | Reply | Failure] = plausible
-        self.replies: deque[str | Reply | Failure] = deque()
+        self.answer: Callable[[list[dict]], str | Reply | Raw | Failure] = plausible
+        self.replies: deque[str | Reply | Raw | Failure] = deque()
         self.gate: threading.Event | None = None
         self.free = 0
         self.requests: list[dict] = []
@@ -78,7 +92,7 @@ class FakeServer(LocalServer):
             came = self.arrived.wait_for(lambda: len(self.requests) >= count, timeout)
         assert came, f"only {len(self.requests)} prompts of {count} came"
 
-    def next_answer(self, body: dict) -> Reply | Failure:
+    def next_answer(self, body: dict) -> Reply | Raw | Failure:
         with self.arrived:
             self.requests.append(body)
             number = len(self.requests)
@@ -113,7 +127,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-        self._send(*self.owner.post(self.path.split("?")[0].rstrip("/"), self.headers, body))
+        try:
+            self._send(*self.owner.post(self.path.split("?")[0].rstrip("/"), self.headers, body))
+        except Reset:
+            # Without lingering, closing a socket resets its connection.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.rfile.close()
+            self.connection.close()
+            self.close_connection = True
 
     def _send(self, status: int, body: dict | str, headers: dict[str, str] | None = None) -> None:
         data = (body if isinstance(body, str) else json.dumps(body)).encode()

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.servers.base import Failure, FakeServer, serve_by_hand
+from tests.servers.base import Failure, FakeServer, Raw, serve_by_hand
 
 MODEL = "gpt-test"
 
@@ -41,6 +41,8 @@ class OpenAIServer(FakeServer):
         if isinstance(answer, Failure):
             status, error, _none = _error(answer.status, answer.message, answer.code)
             return status, error, answer.headers
+        if isinstance(answer, Raw):
+            return 200, answer.body, {"Content-Type": answer.content_type}
         prompt = sum(len(message["content"]) for message in body["messages"]) // 4
         return 200, {
             "id": "chatcmpl-test", "object": "chat.completion", "created": int(time.time()), "model": body["model"],

@@ -52,10 +52,19 @@ class OpenAIProvider:
                 continue
             except openai.OpenAIError as error:
                 raise _explained(error, self.model, self.client) from error
+            except ValueError as error:  # the client lets through what is not JSON
+                raise _no_completion(self.client) from error
+            except RuntimeError as error:
+                if not self.client.is_closed():
+                    raise
+                raise ProviderError("The run has ended.", kind="stopped") from error
             # Only a format that brought an answer is remembered: a prompt may be bad for other reasons.
             self._format = max(self._format, place)
-            return _completion(reply, time.monotonic() - started)
+            return _completion(reply, time.monotonic() - started, self.client)
         raise AssertionError("the last format returns or raises")
+
+    def close(self) -> None:
+        self.client.close()
 
     def _ask(self, messages: Messages, schema: dict, answer_format: str):
         options: dict = {} if self.temperature is None else {"temperature": self.temperature}
@@ -99,15 +108,24 @@ def _client(base_url: str | None, api_key: str | None, timeout: float,
                   http_client=DefaultHttpxClient(event_hooks=hooks))
 
 
-def _completion(reply, seconds: float) -> Completion:
-    if not reply.choices:
-        raise ProviderError("The server answered without a choice.", kind="no answer")
-    choice, usage = reply.choices[0], reply.usage
-    refusal = getattr(choice.message, "refusal", None)
-    finish = {"length": "length", "content_filter": "refusal"}.get(choice.finish_reason, "stop")
-    return Completion(text=refusal or choice.message.content or "", finish="refusal" if refusal else finish,
-                      prompt_tokens=usage.prompt_tokens if usage else None,
-                      completion_tokens=usage.completion_tokens if usage else None, seconds=seconds)
+def _completion(reply, seconds: float, client: OpenAI) -> Completion:
+    """The client checks nothing: whatever JSON the server sent, or text of another type, is the reply."""
+    choices = getattr(reply, "choices", None)
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message, usage = getattr(choice, "message", None), getattr(reply, "usage", None)
+    refusal, content = (getattr(message, name, None) or "" for name in ("refusal", "content"))
+    if message is None or not isinstance(refusal, str) or not isinstance(content, str):
+        raise _no_completion(client)
+    finish = {"length": "length", "content_filter": "refusal"}.get(getattr(choice, "finish_reason", None), "stop")
+    used = (getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
+    prompt_tokens, completion_tokens = (tokens if isinstance(tokens, int) else None for tokens in used)
+    return Completion(refusal or content, prompt_tokens, completion_tokens, seconds, "refusal" if refusal else finish)
+
+
+def _no_completion(client: OpenAI) -> ProviderError:
+    return ProviderError(f"{client.base_url.scheme}://{client.base_url.host} answered with something that is no chat "
+                         "completion.", "Check the address and the server's log, then retry the failed features.",
+                         kind="no answer")
 
 
 def _is_unknown_model(error: openai.APIStatusError) -> bool:
