@@ -29,10 +29,11 @@ class Reset(Exception):
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer whose HTTP body is this text, whatever the protocol says."""
+    """An answer whose HTTP body is this text, whatever the protocol says; ``cut`` promises more of it than comes."""
 
     body: str
     content_type: str = "application/json"
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,16 @@ class Reply:
     finish: str = "stop"
 
 
+class _Threaded(ThreadingHTTPServer):
+    daemon_threads, block_on_close = True, False
+    request_queue_size = 128  # with the usual 5, a burst of connections waits a second for the kernel
+
+
 class LocalServer:
     """Serves on this machine while it is entered; ``handler`` finds it as its ``owner``."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0):
-        self.http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (handler,), {"owner": self}))
-        self.http.daemon_threads, self.http.block_on_close = True, False
+        self.http = _Threaded(("127.0.0.1", port), type("Handler", (handler,), {"owner": self}))
 
     @property
     def url(self) -> str:
@@ -139,6 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: dict | str, headers: dict[str, str] | None = None) -> None:
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}
+        self.close_connection |= int(headers["Content-Length"]) > len(data)
         try:
             self.send_response(status)
             for name, value in headers.items():

@@ -42,7 +42,8 @@ class OpenAIServer(FakeServer):
             status, error, _none = _error(answer.status, answer.message, answer.code)
             return status, error, answer.headers
         if isinstance(answer, Raw):
-            return 200, answer.body, {"Content-Type": answer.content_type}
+            promised = len(answer.body.encode()) + 100 * answer.cut
+            return 200, answer.body, {"Content-Type": answer.content_type, "Content-Length": str(promised)}
         prompt = sum(len(message["content"]) for message in body["messages"]) // 4
         return 200, {
             "id": "chatcmpl-test", "object": "chat.completion", "created": int(time.time()), "model": body["model"],
