@@ -220,7 +220,7 @@ class Loop:
         """Store everything that has landed, together when several have: nothing that is here waits for a call."""
         limits = self.job.rate_limits()
         outcomes = []
-        for item, future in landed:
+        for place, (item, future) in enumerate(landed, 1):
             try:
                 outcome = future.result()
                 if outcome.reason_kind == "rate limit" and outcome.prompt_tokens is None and int(self.width) > 1:
@@ -231,7 +231,7 @@ class Loop:
                 self._stop("failed", str(error))
             except UNREACHABLE:
                 self.todo.appendleft(item)  # nothing was asked yet; the next write says what the matter is
-            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying))
+            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying) + len(landed) - place)
             self.limits = limits
         if not outcomes:
             return
