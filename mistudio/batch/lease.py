@@ -9,7 +9,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from mistudio.errors import Cancelled, StoreError
-from mistudio.run.loop import BEAT, UNREACHABLE, worker_name
+from mistudio.run.loop import LOOK_UP, UNREACHABLE, worker_name
 from mistudio.store import runs, session
 
 WAITS = ("It waits for answers that come as files: take them in with --batch-in, or with --batch-status where batches "
@@ -61,7 +61,7 @@ class Lease:
             runs.release(work, self.run_id, self.owner, state, message)
 
     def _beat(self) -> None:
-        while not self._over.wait(BEAT):
+        while not self._over.wait(LOOK_UP):
             try:
                 with session(self.engine) as work:
                     self._stop = runs.beat(work, self.run_id, self.owner)

@@ -44,4 +44,9 @@ def work_run(engine: Engine, run_id: int, *, api_key: str | None = None,
     """
     with session(engine) as work:
         run = runs.get_run(work, run_id)
-    return loop.work(engine, run_id, job_of(engine, run, provider_of(config_of(run), api_key)), on_progress)
+    provider = provider_of(config_of(run), api_key)
+    try:
+        return loop.work(engine, run_id, job_of(engine, run, provider), on_progress)
+    finally:
+        if provider is not None:
+            provider.close()

@@ -10,6 +10,8 @@ from mistudio.label.prompts import Prompt, repair
 from mistudio.label.providers import Completion, Provider
 
 T = TypeVar("T")
+# Characters of a reply that are stored: any answer that can be read is shorter.
+LONGEST_KEPT = 20_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Asked(Generic[T]):
 
     def add(self, completion: Completion) -> None:
         """Count one more call."""
-        self.reply = storable(completion.text)
+        self.reply = storable(completion.text[:LONGEST_KEPT])
         self.seconds += completion.seconds
         self.count(completion.prompt_tokens, completion.completion_tokens)
 

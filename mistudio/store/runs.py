@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from mistudio.errors import StoreError
 from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
 
-# A worker beats every two seconds; one that has been silent so long is gone.
+# A worker beats every half second; one that has been silent so long is gone, or waits for the database.
 STALE = timedelta(seconds=30)
 ITEM_STATES = ("queued", "done", "failed", "skipped")
 # States in which nobody works on a run; the first ones wait for a worker.
@@ -117,14 +117,15 @@ def take_lease(work: Session, run_id: int, owner: str, states: Collection[str] =
 
 
 def beat(work: Session, run_id: int, owner: str) -> str | None:
-    """Keep the lease. What somebody asked the worker to do ("", pause or cancel); None when the lease is lost."""
-    kept = work.exec(update(Run).where(col(Run.id) == run_id, col(Run.owner) == owner).values(heartbeat=now()))
-    return wish(work, run_id, owner) if kept.rowcount == 1 else None
+    """Keep the lease; take it back if it ran out and nobody else came (the database was locked, the computer slept).
 
-
-def wish(work: Session, run_id: int, owner: str) -> str | None:
-    """As ``beat``, without keeping the lease."""
-    return work.exec(select(Run.stop).where(Run.id == run_id, Run.owner == owner)).first()
+    Returns:
+        What somebody asked the worker to do: "", pause or cancel. None when the lease is lost.
+    """
+    free = (col(Run.owner) == "") & (col(Run.state) == "interrupted")
+    return work.exec(update(Run).where(col(Run.id) == run_id, (col(Run.owner) == owner) | free).values(
+        owner=owner, heartbeat=now(), state="running", message="", finished_at=None).returning(Run.stop),
+        execution_options={"synchronize_session": False}).scalar_one_or_none()
 
 
 def release(work: Session, run_id: int, owner: str, state: str, message: str = "") -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from tests.servers.base import Failure, FakeServer, serve_by_hand
+from tests.servers.base import Failure, FakeServer, Raw, serve_by_hand
 from tests.servers.batch_api import BatchAPI
 
 MODEL = "gpt-test"
@@ -46,6 +46,9 @@ class OpenAIServer(FakeServer):
         if isinstance(answer, Failure):
             status, error, _none = _error(answer.status, answer.message, answer.code)
             return status, error, answer.headers
+        if isinstance(answer, Raw):
+            promised = len(answer.body.encode()) + 100 * answer.cut
+            return 200, answer.body, {"Content-Type": answer.content_type, "Content-Length": str(promised)}
         prompt = sum(len(message["content"]) for message in body["messages"]) // 4
         return 200, {
             "id": "chatcmpl-test", "object": "chat.completion", "created": int(time.time()), "model": body["model"],

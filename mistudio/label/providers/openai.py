@@ -17,6 +17,7 @@ from mistudio.settings import settings
 MOST_TOKENS = 2048
 # Of one call, by the client: with its growing pauses they last through a minute of errors.
 RETRIES = 4
+NO_COMPLETION = "The server's answer is not a chat completion."
 # What a server that refuses a JSON schema is offered next; prompt and parser do the rest.
 FORMATS = ("json_schema", "json_object", "none")
 
@@ -51,10 +52,19 @@ class OpenAIProvider:
                 continue
             except openai.OpenAIError as error:
                 raise explained(error, self.model, self.client) from error
+            except ValueError as error:  # the client lets through what is not JSON
+                raise ProviderError(NO_COMPLETION, kind="no answer") from error
+            except RuntimeError as error:
+                if not self.client.is_closed():
+                    raise
+                raise ProviderError("The run has ended.", kind="stopped") from error
             # Only a format that brought an answer is remembered: a prompt may be bad for other reasons.
             self._format = max(self._format, place)
             return read_completion(reply, time.monotonic() - started)
         raise AssertionError("the last format returns or raises")
+
+    def close(self) -> None:
+        self.client.close()
 
 
 def request_body(config: RunConfig, messages: Messages, schema: dict, answer_format: str = FORMATS[0]) -> dict:
@@ -136,7 +146,7 @@ def read_completion(reply: object, seconds: float) -> Completion:
     try:
         known = _Reply.model_validate(reply, from_attributes=True)
     except ValidationError as error:
-        raise ProviderError("The server's answer is not a chat completion.", kind="no answer") from error
+        raise ProviderError(NO_COMPLETION, kind="no answer") from error
     choice, usage = known.choices[0], known.usage
     refusal = choice.message.refusal
     finish = {"length": "length", "content_filter": "refusal"}.get(choice.finish_reason, "stop")
