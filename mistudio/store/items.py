@@ -174,6 +174,7 @@ def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome
         make_transient(row)  # a transaction that failed has left its mark on the row, and a number others may have now
         row.id = None
     label, became_current = store_labels(work, outcome, replace_protected=replace_protected)
+    changed = {}
     if label is not None:
         changed = {"label_id": label.id}
         if outcome.current and not became_current:
