@@ -155,7 +155,7 @@ class _Opened:
                     report.failed += new
                 else:
                     report.taken += new
-            if runs.wish(work, self.run_id, self.lease.owner) is None:
+            if runs.beat(work, self.run_id, self.lease.owner) is None:
                 raise StoreError(f"Another worker took run {self.run_id} over.", "Start again when it has ended.")
 
     def _outcome(self, item: Item, replies: dict[str, Reply]) -> Outcome | None:
