@@ -4,6 +4,9 @@ import threading
 
 import pytest
 
+from mistudio.batch.requests import write_requests
+from mistudio.jobs.labeling import start_run
+from mistudio.label.config import LabelConfig
 from mistudio.store import session
 from mistudio.store.features import FeatureFilter, get_feature, list_features
 from mistudio.store.runs import get_run, list_runs, run_counts
@@ -161,3 +164,13 @@ def test_a_failed_regeneration_leaves_the_label_alone(engine, toy, server):
     assert test.error
     with session(engine) as work:
         assert get_feature(work, toy, 1)[1] is not None
+
+
+def test_a_run_that_waits_for_files_says_so_and_can_be_asked_here(engine, toy, server, tmp_path):
+    config = LabelConfig(provider="openai", model=MODEL, base_url=server.base_url)
+    run_id = start_run(engine, toy, config, FeatureFilter(indices=(0, 1)))
+    write_requests(engine, run_id, tmp_path / "requests.jsonl")
+    test = visit("label")
+    assert any(f"Run {run_id} · waiting" in expander.label for expander in test.expander)
+    assert any("--batch-in" in info.value for info in test.info) and not test.error
+    assert any(button.label == "Ask here instead (2 left)" for button in test.button)
