@@ -23,7 +23,7 @@ from mistudio.store import Run, runs, session
 from mistudio.store.items import Held, Item, Outcome, finish_item, items_of, keep_reply
 
 # Lines stored in one transaction.
-CHUNK = 100
+CHUNK = 50
 NAMED = 5
 
 

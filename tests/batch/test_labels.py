@@ -21,6 +21,7 @@ from mistudio.store import Label, Run, runs, session
 from mistudio.store.features import get_feature
 from mistudio.store.items import failed_items
 from mistudio.store.labels import edit_label
+from mistudio.store.tables import now
 from tests.batch.conftest import Asking
 from tests.label.helpers import EVERYTHING, LABELABLE, config_for, labels_a_feature, labels_of
 from tests.servers.batch_api import expired
@@ -171,6 +172,18 @@ def test_a_waiting_run_can_be_asked_live_and_late_answers_change_nothing(engine,
     assert work_run(engine, asking.run_id) == "done"
     assert asking.take(asking.responses).already == LABELABLE
     assert labels_a_feature(engine) == [1] * LABELABLE
+
+
+def test_a_waiting_run_is_not_stale_and_can_be_given_up(engine, asking):
+    with session(engine) as work:
+        work.get_one(Run, asking.run_id).heartbeat = now() - 2 * runs.STALE
+    assert asking.state == "waiting"
+    with session(engine) as work:
+        runs.request_stop(work, asking.run_id, "cancel")
+    assert asking.state == "cancelled"
+    # Answers that come all the same are not lost.
+    assert asking.take(asking.responses).taken == LABELABLE
+    assert asking.state == "done"
 
 
 def test_what_a_person_wrote_meanwhile_stays(engine, toy, asking):

@@ -4,6 +4,9 @@ import threading
 
 import pytest
 
+from mistudio.batch.requests import write_requests
+from mistudio.jobs.labeling import start_run
+from mistudio.label.config import LabelConfig
 from mistudio.settings import settings
 from mistudio.store import session
 from mistudio.store.features import FeatureFilter, get_feature, list_features
@@ -180,3 +183,13 @@ def test_a_prompt_of_ones_own_can_be_chosen(engine, toy, server, tmp_path, monke
         _feature, label = get_feature(work, toy, 3)
         assert label.prompt == "mine"
     assert all(request["messages"][0]["content"] == "Name it briefly." for request in server.requests)
+
+
+def test_a_run_that_waits_for_files_says_so_and_can_be_asked_here(engine, toy, server, tmp_path):
+    config = LabelConfig(provider="openai", model=MODEL, base_url=server.base_url)
+    run_id = start_run(engine, toy, config, FeatureFilter(indices=(0, 1)))
+    write_requests(engine, run_id, tmp_path / "requests.jsonl")
+    test = visit("label")
+    assert any(f"Run {run_id} · waiting" in expander.label for expander in test.expander)
+    assert any("answers that come as files" in info.value for info in test.info) and not test.error
+    assert any(button.label == "Ask here instead (2 left)" for button in test.button)
