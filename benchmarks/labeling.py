@@ -72,8 +72,8 @@ def main(
         with session(engine) as work:
             done = runs.run_counts(work, run_id)["done"]
     here.send("end")
-    print(f"{done:,} labels in {seconds:.1f} s: {done / seconds:.1f} a second, "
-          f"{done / seconds * latency / concurrency:.0%} of the ideal {concurrency / latency:.0f}; "
+    rate, ideal = done / seconds, concurrency / latency
+    print(f"{done:,} labels in {seconds:.1f} s: {rate:.1f} a second, {rate / ideal:.0%} of the ideal {ideal:.0f}; "
           f"{1000 * cpu / done:.1f} ms of processor a label")
     print("resident memory", ", ".join(f"{size / 1e6:,.0f} MB at {share}" for share, size in memory.items()))
     if profile:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Protocol
 
 from sqlalchemy import Engine
@@ -130,12 +131,13 @@ def guarded(work_on: Callable[[Item], Outcome], item: Item) -> Outcome:
 
 
 class Loop:
-    """One worker on one run. Each call has a thread; only the thread that runs the loop writes."""
+    """One worker on one run. Calls happen in other threads; only the thread that runs the loop writes."""
 
     def __init__(self, engine: Engine, run_id: int, owner: str, job: Job, on_progress: OnProgress | None):
         self.engine, self.run_id, self.owner, self.job, self.on_progress = engine, run_id, owner, job, on_progress
         self.flying: dict[Future, Item] = {}
         self.todo: deque[Item] = deque()
+        self.sent: SimpleQueue[tuple[Item, Future] | None] = SimpleQueue()
         self.width = Width(job.config.concurrency or job.concurrency)
         self.limits = job.rate_limits()
         self.counts: dict[str, int] = {}
@@ -147,6 +149,17 @@ class Loop:
     def run(self) -> tuple[str, str]:
         """State and message to leave the run in."""
         self._begin()
+        # Not a pool of the library: a process that is asked to end would wait for its threads, and they for a server.
+        for _thread in range(self.width.wanted):
+            threading.Thread(target=self._work, name=f"run-{self.run_id}", daemon=True).start()
+        try:
+            self._work_off()
+        finally:
+            for _thread in range(self.width.wanted):
+                self.sent.put(None)
+        return self.end or ("done", "")
+
+    def _work_off(self) -> None:
         while self.todo or self.flying:
             if time.monotonic() - self.looked >= LOOK_UP:
                 self._heed(self.write(self._beat))
@@ -157,7 +170,6 @@ class Loop:
             self._land([(self.flying.pop(future), future) for future in landed])
             if not self.todo and self.end is None:
                 self._fill()
-        return self.end or ("done", "")
 
     def write(self, what: Callable[[Session], object]) -> object:
         """Do something in one transaction; again and again while the database cannot be reached or written."""
@@ -219,11 +231,14 @@ class Loop:
                 return
             item, future = self.todo.popleft(), Future()
             self.flying[future] = item
-            # No pool: a process that is asked to end would wait for its threads, and they for a server.
-            threading.Thread(target=self._work_on, args=(item, future), name=f"run-{self.run_id}", daemon=True).start()
+            self.sent.put((item, future))
+
+    def _work(self) -> None:
+        """In each of the threads that call."""
+        while (sent := self.sent.get()) is not None:
+            self._work_on(*sent)
 
     def _work_on(self, item: Item, future: Future) -> None:
-        """In a thread of its own."""
         try:
             future.set_result(guarded(self.job.work_on, item))
         except (ProviderSetupError, *UNREACHABLE) as error:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import case, func, update
+from sqlalchemy import Float, bindparam, case, exists, func, update
 from sqlalchemy.orm import load_only, make_transient
 from sqlmodel import Session, col, select
 
@@ -14,6 +14,16 @@ from mistudio.store.scores import add_score, scored
 from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
 
 PROTECTED = "a person wrote or approved its label"
+# What closing an item says, prepared once: to build such statements anew takes longer than to run them.
+_ITEMS, _RUNS = RunItem.__table__, Run.__table__
+_ITEM = update(_ITEMS).where(_ITEMS.c.run_id == bindparam("of_run"), _ITEMS.c.feature_id == bindparam("of_feature"))
+_CLOSE = _ITEM.where(_ITEMS.c.state == "queued", exists().where(
+    _RUNS.c.id == bindparam("of_run"), _RUNS.c.owner == bindparam("by")))
+_USED = update(_RUNS).where(_RUNS.c.id == bindparam("of_run")).values(
+    prompt_tokens=_RUNS.c.prompt_tokens + bindparam("asked"),
+    completion_tokens=_RUNS.c.completion_tokens + bindparam("answered"),
+    cost=case((_RUNS.c.cost.is_(None), bindparam("cost", type_=Float)),
+              else_=_RUNS.c.cost + bindparam("more", type_=Float)))
 
 
 class Item(NamedTuple):
@@ -162,12 +172,11 @@ def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome
     Returns:
         The state of the item now; "", and nothing is written, when it is closed already or the lease is lost.
     """
+    mine = {"of_run": run_id, "of_feature": feature_id}
     # The write comes first: on SQLite a transaction that reads and then writes can fail at once under load.
-    mine = (col(RunItem.run_id) == run_id) & (col(RunItem.feature_id) == feature_id)
-    held = select(Run.id).where(Run.id == run_id, Run.owner == owner).exists()
-    closed = work.exec(update(RunItem).where(mine, col(RunItem.state) == "queued", held).values(
-        state=outcome.state, reason_kind=outcome.reason_kind, reason=outcome.reason,
-        reply="" if outcome.labels else outcome.reply, updated_at=now()))
+    closed = work.exec(_CLOSE, params=mine | {
+        "by": owner, "state": outcome.state, "reason_kind": outcome.reason_kind, "reason": outcome.reason,
+        "reply": "" if outcome.labels else outcome.reply, "updated_at": now()})
     if closed.rowcount != 1:
         return ""
     for row in (*outcome.scores, *(row for label, scores in outcome.labels for row in (label, *scores))):
@@ -179,10 +188,7 @@ def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome
         changed = {"label_id": label.id}
         if outcome.current and not became_current:
             changed |= {"state": "skipped", "reason_kind": "protected", "reason": PROTECTED}
-        work.exec(update(RunItem).where(mine).values(**changed))
-    cost = outcome.cost
-    work.exec(update(Run).where(col(Run.id) == run_id).values(
-        prompt_tokens=Run.prompt_tokens + (outcome.prompt_tokens or 0),
-        completion_tokens=Run.completion_tokens + (outcome.completion_tokens or 0),
-        cost=case((col(Run.cost).is_(None), cost), else_=Run.cost + (cost or 0.0))))
+        work.exec(_ITEM, params=mine | changed)
+    work.exec(_USED, params={"of_run": run_id, "asked": outcome.prompt_tokens or 0, "cost": outcome.cost,
+                             "answered": outcome.completion_tokens or 0, "more": outcome.cost or 0.0})
     return changed.get("state", outcome.state)

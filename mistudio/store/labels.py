@@ -1,5 +1,6 @@
 """Labels are only ever added; a feature points at its current one, and a person's word outranks a run's."""
 
+from sqlalchemy import bindparam
 from sqlalchemy import text as sql
 from sqlmodel import Session, col, select
 
@@ -7,6 +8,10 @@ from mistudio.errors import StoreError
 from mistudio.store.tables import Feature, Label, now
 
 MAX_WORDS = 8
+# Prepared once, for every label of a run: to build statements anew takes longer than to run them.
+_CURRENT = select(Label).join(Feature, col(Feature.label_id) == Label.id).where(Feature.id == bindparam("of_feature"))
+_UNINDEX = sql("DELETE FROM label_fts WHERE rowid = :id")
+_INDEX = sql("INSERT INTO label_fts(rowid, label, explanation, tokens) VALUES (:id, :label, :explanation, :tokens)")
 
 
 def is_protected(label: Label | None) -> bool:
@@ -18,8 +23,7 @@ def is_protected(label: Label | None) -> bool:
 
 def current_label(work: Session, feature_id: int) -> Label | None:
     """The label a feature points at."""
-    feature = work.get_one(Feature, feature_id)
-    return work.get(Label, feature.label_id) if feature.label_id else None
+    return work.exec(_CURRENT, params={"of_feature": feature_id}).one_or_none()
 
 
 def add_label(work: Session, label: Label, *, replace_protected: bool = False, current: bool = True) -> bool:
@@ -90,9 +94,8 @@ def _index_words(work: Session, feature: Feature, label: Label | None) -> None:
     """Keep SQLite's full-text index in step; PostgreSQL searches the columns themselves."""
     if work.get_bind().dialect.name != "sqlite":
         return
-    work.exec(sql("DELETE FROM label_fts WHERE rowid = :id").bindparams(id=feature.id))
+    work.exec(_UNINDEX, params={"id": feature.id})
     if label is not None:
         tokens = " ".join(str(row[0]) for row in feature.top_tokens)
-        work.exec(sql("INSERT INTO label_fts(rowid, label, explanation, tokens) "
-                      "VALUES (:id, :label, :explanation, :tokens)").bindparams(
-            id=feature.id, label=label.text, explanation=label.explanation, tokens=tokens))
+        work.exec(_INDEX, params={"id": feature.id, "label": label.text, "explanation": label.explanation,
+                              "tokens": tokens})

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import timedelta
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import bindparam, func, insert, or_, update
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
@@ -15,6 +15,11 @@ ITEM_STATES = ("queued", "done", "failed", "skipped")
 # States in which nobody works on a run; the first ones wait for a worker.
 FOR_WORKERS = ("queued", "interrupted")
 IDLE = (*FOR_WORKERS, "waiting", "paused", "cancelled", "failed")
+_RUNS = Run.__table__
+_BEAT = update(_RUNS).where(_RUNS.c.id == bindparam("of_run"), or_(
+    _RUNS.c.owner == bindparam("by"), (_RUNS.c.owner == "") & (_RUNS.c.state == "interrupted"))).values(
+    owner=bindparam("by"), heartbeat=bindparam("heartbeat"), state="running", message="",
+    finished_at=None).returning(_RUNS.c.stop)
 # The state that asking to stop leads to.
 STOPPED = {"pause": "paused", "cancel": "cancelled"}
 
@@ -122,10 +127,7 @@ def beat(work: Session, run_id: int, owner: str) -> str | None:
     Returns:
         What somebody asked the worker to do: "", pause or cancel. None when the lease is lost.
     """
-    free = (col(Run.owner) == "") & (col(Run.state) == "interrupted")
-    return work.exec(update(Run).where(col(Run.id) == run_id, (col(Run.owner) == owner) | free).values(
-        owner=owner, heartbeat=now(), state="running", message="", finished_at=None).returning(Run.stop),
-        execution_options={"synchronize_session": False}).scalar_one_or_none()
+    return work.exec(_BEAT, params={"of_run": run_id, "by": owner, "heartbeat": now()}).scalar_one_or_none()
 
 
 def release(work: Session, run_id: int, owner: str, state: str, message: str = "") -> None:

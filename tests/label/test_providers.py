@@ -11,7 +11,7 @@ from mistudio.label.cost import price
 from mistudio.label.providers import list_models, make_provider
 from mistudio.settings import settings
 from tests.servers import ollama_server, openai_server
-from tests.servers.base import Failure, Reply
+from tests.servers.base import Failure, Raw, Reply
 from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAIServer
 
@@ -193,3 +193,21 @@ def test_an_option_out_of_range_is_a_message_that_names_it():
     with pytest.raises(MistudioError, match="password"):
         LabelConfig.checked(base_url="https://me:secret@host/v1")
     assert LabelConfig.checked(examples=7, base_url=" ").base_url is None
+
+
+@pytest.mark.parametrize("body", [
+    Raw('{"choices": [{"ind'), Raw("<html>Bad gateway</html>", "text/html"), Raw("null"), Raw("[1]"), Raw("{}"),
+    Raw('{"choices": [null]}'), Raw('{"choices": [{"index": 0}]}'),
+    Raw('{"choices": [{"message": {"role": "assistant", "content": ["x"]}}]}')])
+def test_what_is_no_chat_completion_fails_this_prompt_only(openai, body):
+    openai.replies.append(body)
+    with pytest.raises(ProviderError, match="no chat completion") as caught:
+        make_provider(openai_config(openai)).complete(ASK, answer_schema())
+    assert caught.value.kind == "no answer"
+    assert not isinstance(caught.value, ProviderSetupError)
+
+
+def test_tokens_that_a_server_does_not_count_are_unknown(openai):
+    openai.replies.append(Raw('{"choices": [{"message": {"role": "assistant", "content": "x"}}], "usage": {}}'))
+    found = make_provider(openai_config(openai)).complete(ASK, answer_schema())
+    assert (found.text, found.prompt_tokens, found.completion_tokens) == ("x", None, None)
