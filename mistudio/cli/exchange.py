@@ -99,6 +99,6 @@ def _sentences(report: FeatureImportReport) -> list[str]:
         said.append(f"The density of {report.counted:,} features was not given: it is the share of the imported tokens "
                     "on which they are active.")
     said.append(f"{report.references:,} windows are known to be silent for the features that they do not name."
-                if report.references else "There is no window of which it is known that a feature is silent in it: "
-                "prompts have no silent windows to compare with, and scores none to judge.")
+                if report.references else "Nowhere is it known that a feature is silent: prompts have no silent "
+                "windows to compare with, and labels cannot be scored.")
     return [*said, "Next: python -m mistudio label, or streamlit run app.py"]
