@@ -7,6 +7,7 @@ from mistudio.store.extractions import Coverage, coverage
 from mistudio.store.tables import Extraction
 from mistudio.ui.charts import coverage_chart
 from mistudio.ui.page import Here, link, open_page
+from mistudio.ui.scores import show_quality
 from mistudio.ui.setup import offer_demo, offer_extraction, show_job
 from mistudio.ui.tokens import markdown_safe
 
@@ -48,6 +49,7 @@ def full_home(here: Here, extraction: Extraction) -> None:
                                 for state, count in sorted(counts.states.items(), key=lambda item: -item[1])))
     with right, st.container(border=True):
         next_step(counts, extraction.id)
+    show_quality(here)
     if not show_job(here.engine):
         offer_extraction(here.engine)
 

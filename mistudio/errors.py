@@ -54,6 +54,10 @@ class ProviderSetupError(ProviderError):
     """No prompt can succeed until the user changes something: key, address or model name. The run stops."""
 
 
+class NotAsked(ProviderError):
+    """Nobody can be asked this: the answers came as files, and none of them is to this prompt."""
+
+
 class ReplyError(MistudioError):
     """A reply arrived from which no label can be read.
 

@@ -12,6 +12,7 @@ from mistudio.ui import judging
 from mistudio.ui.feature import facts, label_html, show_examples, show_history, show_notes, show_statistics
 from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
 from mistudio.ui.provider import choose_provider, in_words
+from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import markdown_safe
 
 # Shown, and in the URL.
@@ -67,9 +68,11 @@ def review(here: Here, wanted: FeatureFilter | None, index: int) -> None:
         with st.expander("Star and note", icon=":material/star:"):
             show_notes(here, feature, key="review")
     with right:
-        examples, numbers = st.tabs(["Examples", "Statistics"])
+        examples, scores, numbers = st.tabs(["Examples", "Scores", "Statistics"])
         with examples:
             show_examples(here, feature, key="review")
+        with scores:
+            show_scores(here, label, key="review")
         with numbers:
             show_statistics(feature, key="review")
 

@@ -19,7 +19,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 # Where the core meets the database, every test runs on both kinds.
-ON_BOTH = ("store", "label", "search", "exchange")
+ON_BOTH = ("batch", "store", "label", "run", "score", "search", "exchange")
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL")
 
 

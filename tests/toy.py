@@ -59,7 +59,8 @@ def add_toy_extraction(engine: Engine, features: int = 12, seed: int = 0, refere
             filler = random.integers(len(VOCABULARY) - len(FILLER), len(VOCABULARY), WINDOW)
             if number >= 6:
                 filler[2] = VOCABULARY.index(CONCEPTS[concepts[number % len(concepts)]][0])
-            reference = Reference(filler.astype(np.int32), split=number % 3, document=1000 + number,
+            split = (number if number < 6 else number // features) % 3
+            reference = Reference(filler.astype(np.int32), split=split, document=1000 + number,
                                   feature=np.array([number % features]), position=np.array([2]),
                                   activation=np.array([1.0]))
             work.add(ReferenceWindow(extraction_id=extraction.id, number=number, blob=reference.to_blob()))

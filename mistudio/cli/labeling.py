@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mistudio.cli import running
+from mistudio.cli import batch, running
 from mistudio.cli.options import AsJson, Database, ExtractionId, opened, selection, takes
 from mistudio.cli.quality import print_summaries
 from mistudio.label.config import LabelConfig
@@ -19,44 +19,58 @@ RetryFailed = Annotated[int | None, typer.Option(
 
 @takes(LabelConfig)
 def label(given: dict, *, db: Database = None, extraction: ExtractionId = None, as_json: AsJson = False,
-          features: Features = "unlabeled", resume: Resume = None, retry_failed: RetryFailed = None) -> None:
+          features: Features = "unlabeled", resume: Resume = None, retry_failed: RetryFailed = None,
+          files: batch.More = None, batch_out: batch.Out = None, batch_in: batch.In = None,
+          batch_submit: batch.Submit = False, batch_status: batch.Status = None) -> None:
     """Name features with a language model. Each label is stored as it arrives; Ctrl-C stops, --resume goes on."""
     from mistudio.jobs.estimate import estimate
     from mistudio.jobs.labeling import start_run
-    from mistudio.label.providers import make_provider
 
     engine = open_store(db)
-    run_id = running.again(engine, given, resume, retry_failed)
+    if batch.answers(engine, given, batch_in, files, batch_status, as_json=as_json):
+        return
+    sent, check = batch_out is not None or batch_submit, batch.checks(batch_out, batch_submit)
+    run_id = running.again(engine, given, resume, retry_failed, check)
     if run_id is None:
         engine, chosen = opened(db, extraction)
         config = LabelConfig.checked(**given)
         wanted = selection(features, chosen.d_sae)
-        make_provider(config)
+        check(config)
         if not as_json:
-            running.print_estimate(estimate(engine, chosen.id, config, wanted), "label")
+            running.print_estimate(estimate(engine, chosen.id, config, wanted, batch=sent), "label")
         run_id = start_run(engine, chosen.id, config, wanted)
+    if sent:
+        batch.send(engine, run_id, batch_out, as_json=as_json)
+        return
     running.finish(engine, run_id, as_json=as_json)
 
 
 @takes(ScoreConfig)
 def score(given: dict, *, db: Database = None, extraction: ExtractionId = None, as_json: AsJson = False,
-          features: Features = "labeled", resume: Resume = None, retry_failed: RetryFailed = None) -> None:
+          features: Features = "labeled", resume: Resume = None, retry_failed: RetryFailed = None,
+          files: batch.More = None, batch_out: batch.Out = None, batch_in: batch.In = None,
+          batch_submit: batch.Submit = False, batch_status: batch.Status = None) -> None:
     """Measure how well labels tell active from silent windows that the labeler never saw."""
     from mistudio.jobs.estimate import estimate_scores
     from mistudio.jobs.scoring import start_scores
-    from mistudio.jobs.work import provider_of
     from mistudio.score.report import run_summaries
 
     engine = open_store(db)
-    run_id = running.again(engine, given, resume, retry_failed)
+    if batch.answers(engine, given, batch_in, files, batch_status, as_json=as_json):
+        return
+    sent, check = batch_out is not None or batch_submit, batch.checks(batch_out, batch_submit)
+    run_id = running.again(engine, given, resume, retry_failed, check)
     if run_id is None:
         engine, chosen = opened(db, extraction)
         config = ScoreConfig.checked(**given)
         wanted = selection(features, chosen.d_sae)
-        provider_of(config)
+        check(config)
         if not as_json:
-            running.print_estimate(estimate_scores(engine, chosen.id, config, wanted), "score")
+            running.print_estimate(estimate_scores(engine, chosen.id, config, wanted, batch=sent), "score")
         run_id = start_scores(engine, chosen.id, config, wanted)
+    if sent:
+        batch.send(engine, run_id, batch_out, as_json=as_json)
+        return
 
     def report() -> None:
         with session(engine) as work:

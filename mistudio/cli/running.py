@@ -12,6 +12,7 @@ from mistudio.cli.output import Steps, money, plain, print_json
 from mistudio.cli.reading import run_record
 from mistudio.errors import MistudioError
 from mistudio.jobs.estimate import Estimate
+from mistudio.run.config import RunConfig
 from mistudio.store import items, session
 from mistudio.store import runs as run_store
 
@@ -19,9 +20,10 @@ CANCELLED = 130
 DOES = {"label": ("Labeling", "labeled"), "score": ("Scoring", "scored")}
 
 
-def again(engine: Engine, given: dict, resume: int | None, retry_failed: int | None) -> int | None:
+def again(engine: Engine, given: dict, resume: int | None, retry_failed: int | None,
+          check: Callable[[RunConfig], object]) -> int | None:
     """The run that ``--resume`` or ``--retry-failed`` names, made to wait for a worker; None when there is none."""
-    from mistudio.jobs.work import config_of, provider_of
+    from mistudio.jobs.work import config_of
     from mistudio.run import loop
 
     run_id = resume if resume is not None else retry_failed
@@ -31,7 +33,7 @@ def again(engine: Engine, given: dict, resume: int | None, retry_failed: int | N
         raise MistudioError("A run goes on with the options it was started with.",
                             "Give only --resume RUN or only --retry-failed RUN.")
     with session(engine) as work:
-        provider_of(config_of(run_store.get_run(work, run_id)))
+        check(config_of(run_store.get_run(work, run_id)))
     loop.resume(engine, run_id, failed_too=retry_failed is not None)
     return run_id
 

@@ -3,7 +3,7 @@
 Choosing uses the select split alone, so the score on the test split, which is stored beside it, stays honest.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
@@ -50,13 +50,21 @@ class Made:
         return Outcome(labels=self.labels, current=self.kept is None, scores=self.kept_scores, text=text, **used)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a feature's label is asked with."""
+
+    feature_id: int
+    evidence: Evidence
+    prompt: Prompt
+
+
 @dataclass
 class _Candidate:
     """A label with what it was made from; ``score`` is that of the select split."""
 
     label: Label
-    prompt: Prompt | None = None
-    evidence: Evidence | None = None
+    shown: Shown | None = None
     score: Score | None = None
 
 
@@ -76,14 +84,28 @@ class Maker:
             NoEvidence: there is nothing to show.
             ProviderSetupError: no prompt can succeed until the user changes something.
         """
+        return self.ask(self.show(feature_id, different=different), different=different)
+
+    def show(self, feature_id: int, *, different: bool = False, number: int = 0) -> Shown:
+        """What a candidate, the first or a later one, is asked for with. Raises: NoEvidence."""
+        config = self.config.model_copy(update={"seed": self.config.seed + number})
+        evidence = evidence_for(self.engine, feature_id, config, different=different)
+        return Shown(feature_id, evidence, render(evidence, template_of(config)))
+
+    def ask(self, shown: Shown, *, different: bool = False) -> Made:
+        """Ask for a label with this, and for others to compare it with where the config says so.
+
+        Raises:
+            ProviderSetupError: no prompt can succeed until the user changes something.
+        """
         made = Made()
         contest, why = None, ""
         if self.config.compares:
             try:
-                contest = Contest(self.engine, self.config, self.provider, feature_id, made.total)
+                contest = Contest(self.engine, self.config, self.provider, shown.feature_id, made.total)
             except NoEvidence as error:
                 why = error.message
-        found = self._candidates(feature_id, self.config.candidates if contest else 1, different, made.total)
+        found = self._candidates(shown, self.config.candidates if contest else 1, different, made.total)
         if found:
             made.total.error = None
         if found and contest is None:
@@ -91,31 +113,31 @@ class Maker:
                 found[0].label.evidence = {**found[0].label.evidence, "note": f"Nothing was compared: {why}"}
             made.labels = [(found[0].label, [])]
         elif found:
-            self._choose(made, contest, found, feature_id)
+            self._choose(made, contest, found)
         made.cost = price(self.config, made.total.prompt_tokens, made.total.completion_tokens)
         return made
 
-    def _candidates(self, feature_id: int, count: int, different: bool, total: Asked) -> list[_Candidate]:
+    def _candidates(self, first: Shown, count: int, different: bool, total: Asked) -> list[_Candidate]:
         """Labels from different draws of evidence, each text once; ``total`` has the last error where one failed."""
         found: list[_Candidate] = []
         for number in range(count):
-            config = self.config.model_copy(update={"seed": self.config.seed + number})
-            evidence = evidence_for(self.engine, feature_id, config, different=different)
-            candidate = self._ask(feature_id, evidence, render(evidence, template_of(config)), total)
+            shown = self.show(first.feature_id, different=different, number=number) if number else first
+            candidate = self._ask(shown, total)
             if candidate and all(candidate.label.text.casefold() != other.label.text.casefold() for other in found):
                 found.append(candidate)
         return found
 
-    def _ask(self, feature_id: int, evidence: Evidence, prompt: Prompt, total: Asked) -> _Candidate | None:
-        asked = ask(self.provider, prompt, LABEL)
+    def _ask(self, shown: Shown, total: Asked) -> _Candidate | None:
+        asked = ask(self.provider, shown.prompt, LABEL)
         total.count(asked.prompt_tokens, asked.completion_tokens)
         if asked.answer is None:
             total.error, total.reply = asked.error, asked.reply
             return None
-        return _Candidate(label_from(asked, feature_id=feature_id, evidence=evidence, prompt=prompt,
-                                     provider=self.provider, config=self.config, run_id=self.run_id), prompt, evidence)
+        label = label_from(asked, feature_id=shown.feature_id, evidence=shown.evidence, prompt=shown.prompt,
+                           provider=self.provider, config=self.config, run_id=self.run_id)
+        return _Candidate(label, shown)
 
-    def _choose(self, made: Made, contest: Contest, found: list[_Candidate], feature_id: int) -> None:
+    def _choose(self, made: Made, contest: Contest, found: list[_Candidate]) -> None:
         for candidate in found:
             candidate.score = contest.score(candidate.label, "select")
         best = max(found, key=_value)
@@ -123,8 +145,8 @@ class Maker:
         poor = below is not None and best.score is not None and best.score.value < below
         tried = contest.score(best.label, "revise") if poor else None
         if tried is not None and tried.misjudged:
-            prompt = revise(best.prompt, best.label.reply, tried.misjudged)
-            again = self._ask(feature_id, best.evidence, prompt, made.total)
+            prompt = revise(best.shown.prompt, best.label.reply, tried.misjudged)
+            again = self._ask(replace(best.shown, prompt=prompt), made.total)
             if again:
                 again.label.evidence = {**again.label.evidence,
                                         "revision": [window["id"] for window in tried.misjudged]}
@@ -133,7 +155,7 @@ class Maker:
                 best = max(found, key=_value)
         if self.config.keep_better:
             with session(self.engine) as work:
-                before = current_label(work, feature_id)
+                before = current_label(work, best.shown.feature_id)
             old = _Candidate(before, score=contest.score(before, "select")) if before else None
             if old and _value(old) >= _value(best):
                 made.kept = before

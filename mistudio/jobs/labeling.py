@@ -3,13 +3,16 @@
 from sqlalchemy import Engine
 
 from mistudio.errors import StoreError
-from mistudio.jobs.candidates import Made, Maker
+from mistudio.jobs.candidates import Made, Maker, Shown
 from mistudio.jobs.contest import check_contest
+from mistudio.label.answer import LabelAnswer
+from mistudio.label.ask import Question
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import check_budget
 from mistudio.label.factual import factual_label
 from mistudio.label.material import NoEvidence
-from mistudio.label.one import template_of
+from mistudio.label.one import LABEL, template_of
+from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
 from mistudio.store import Feature, Label, runs, session
 from mistudio.store.extractions import get_extraction
@@ -79,13 +82,25 @@ class LabelJob:
         return self.provider.rate_limits
 
     def work_on(self, item: Item) -> Outcome:
+        shown = self.prepare(item)
+        return shown if isinstance(shown, Outcome) else self.ask(shown)
+
+    def prepare(self, item: Item) -> Shown | Outcome:
+        """What to ask with, or why nothing is to be asked."""
         with session(self.engine) as work:
             if not self.config.replace_human and is_protected(current_label(work, item.feature_id)):
                 return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
             if self.config.factual and (fact := factual_label(work.get_one(Feature, item.feature_id), self.run_id)):
                 return Outcome(labels=[(fact, [])], text=fact.text)
         try:
-            made = self.maker.make(item.feature_id)
+            return self.maker.show(item.feature_id)
         except NoEvidence as error:
             return Outcome("skipped", reason_kind="no examples", reason=str(error))
-        return made.outcome()
+
+    def calls(self, shown: Shown) -> dict[str, tuple[Prompt, Question[LabelAnswer]]]:
+        """Everything that will be asked, by a name."""
+        return {"label": (shown.prompt, LABEL)}
+
+    def ask(self, shown: Shown) -> Outcome:
+        """The label."""
+        return self.maker.ask(shown).outcome()

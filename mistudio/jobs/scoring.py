@@ -1,5 +1,7 @@
 """Scoring runs: queue them, and score one label."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from sqlalchemy import Engine
 
@@ -8,9 +10,10 @@ from mistudio.label.ask import Asked
 from mistudio.label.cost import check_budget, price
 from mistudio.label.material import NoEvidence, material_of
 from mistudio.label.providers import CONCURRENCY, Provider
-from mistudio.score.config import ScoreConfig
-from mistudio.score.methods import Wrong, score_label
-from mistudio.score.trials import draw_trials
+from mistudio.score.config import JUDGED, ScoreConfig
+from mistudio.score.judge import Call
+from mistudio.score.methods import Wrong, judge_calls, score_label
+from mistudio.score.trials import Trials, draw_trials
 from mistudio.store import Extraction, Feature, Label, Score, runs, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter
@@ -44,6 +47,16 @@ def start_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted
                                kind="score").id
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A label to score: the windows it is tried on, the wrong label beside it, and by which methods."""
+
+    label: Label
+    trials: Trials
+    wrong: Wrong | None
+    methods: list[str]
+
+
 class ScoreJob:
     """What a scoring run does with a label."""
 
@@ -58,6 +71,11 @@ class ScoreJob:
         return self.provider.rate_limits if self.provider else 0
 
     def work_on(self, item: Item) -> Outcome:
+        tried = self.prepare(item)
+        return tried if isinstance(tried, Outcome) else self.ask(tried)
+
+    def prepare(self, item: Item) -> Tried | Outcome:
+        """What to try, or why nothing can be."""
         with session(self.engine) as work:
             label = work.get_one(Label, item.label_id)
             feature = work.get_one(Feature, item.feature_id)
@@ -69,11 +87,20 @@ class ScoreJob:
                                      self.config.seed)
             except NoEvidence as error:
                 return Outcome("skipped", reason_kind="too few windows", reason=str(error))
-        total, scores, wrong = Asked(), [], self._wrong(item.index, label)
-        for method in self.config.judges:
-            if method in done:
-                continue
-            score, asked = score_label(method, label, wrong, trials, SPLIT, self.config, self.provider)
+        return Tried(label, trials, self._wrong(item.index, label),
+                     [method for method in self.config.judges if method not in done])
+
+    def calls(self, tried: Tried) -> dict[str, Call]:
+        """Everything that will be asked, by method, whose label it is, and number."""
+        return {f"{method}.{whose}.{number}": call for method in tried.methods if method in JUDGED
+                for whose, asking in judge_calls(method, tried.label, tried.wrong, tried.trials, self.config).items()
+                for number, call in enumerate(asking, 1)}
+
+    def ask(self, tried: Tried) -> Outcome:
+        """Every score, up to the first that there is none of."""
+        label, total, scores = tried.label, Asked(), []
+        for method in tried.methods:
+            score, asked = score_label(method, label, tried.wrong, tried.trials, SPLIT, self.config, self.provider)
             total.count(asked.prompt_tokens, asked.completion_tokens)
             if score is None:
                 return self._outcome(scores, label, total, state="failed", reason_kind=asked.kind,

@@ -27,6 +27,11 @@ def provider_of(config: RunConfig, api_key: str | None = None) -> Provider | Non
     return None if config.provider == "none" else make_provider(config, api_key)
 
 
+def job_of(engine: Engine, run: Run, provider: Provider | None) -> LabelJob | ScoreJob:
+    """What a run does with each of its items."""
+    return (LabelJob if run.kind == "label" else ScoreJob)(engine, run.id, config_of(run), provider)
+
+
 def work_run(engine: Engine, run_id: int, *, api_key: str | None = None,
              on_progress: loop.OnProgress | None = None) -> str:
     """Work on a queued run: ``mistudio.run.loop.work``.
@@ -39,6 +44,9 @@ def work_run(engine: Engine, run_id: int, *, api_key: str | None = None,
     """
     with session(engine) as work:
         run = runs.get_run(work, run_id)
-    config = config_of(run)
-    job = (LabelJob if run.kind == "label" else ScoreJob)(engine, run_id, config, provider_of(config, api_key))
-    return loop.work(engine, run_id, job, on_progress)
+    provider = provider_of(config_of(run), api_key)
+    try:
+        return loop.work(engine, run_id, job_of(engine, run, provider), on_progress)
+    finally:
+        if provider is not None:
+            provider.close()

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator
 
 import json_repair
@@ -17,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mistudio.errors import ReplyError
 from mistudio.store.labels import MAX_WORDS
+
+# What stands in a reply is data; Python warns of its backslashes as if it were code of ours.
+warnings.filterwarnings("ignore", "invalid escape sequence", module="<unknown>")
 
 KINDS = ("token", "code", "punctuation", "number", "domain", "structure", "concept", "other")
 # Far above any honest answer (100 tokens); beyond it a reply is a loop of the model, and costly to search.

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mistudio.errors import MistudioError, ProviderError, ProviderSetupError, ReplyError
+from mistudio.errors import MistudioError, NotAsked, ProviderError, ProviderSetupError, ReplyError
 from mistudio.label.answer import storable
 from mistudio.label.prompts import Prompt, repair
 from mistudio.label.providers import Completion, Provider
 
 T = TypeVar("T")
+# Characters of a reply that are stored: any answer that can be read is shorter.
+LONGEST_KEPT = 20_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Asked(Generic[T]):
 
     def add(self, completion: Completion) -> None:
         """Count one more call."""
-        self.reply = storable(completion.text)
+        self.reply = storable(completion.text[:LONGEST_KEPT])
         self.seconds += completion.seconds
         self.count(completion.prompt_tokens, completion.completion_tokens)
 
@@ -72,7 +74,9 @@ def ask(provider: Provider, prompt: Prompt, question: Question[T]) -> Asked[T]:
         except ProviderSetupError:
             raise
         except ProviderError as error:
-            asked.error = error
+            # Where nobody can be asked a second time, the first reply is the reason.
+            if asked.error is None or not isinstance(error, NotAsked):
+                asked.error = error
             return asked
         except ReplyError as error:
             asked.error = error

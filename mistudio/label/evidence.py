@@ -71,12 +71,13 @@ class Evidence:
 
 
 def build_evidence(work: Session, extraction: Extraction, feature: Feature, config: LabelConfig, *,
-                   avoid: Collection[str] = frozenset()) -> Evidence:
+                   avoid: Collection[str] = frozenset(), rough: bool = False) -> Evidence:
     """Choose what to show of a feature; the same arguments choose the same.
 
     Args:
         avoid: ids of examples already shown. None of them is shown again while enough others are left; ``note`` says
             when there were not.
+        rough: silent windows are any, not hard ones; the evidence is as long, and no encoder is loaded for it.
 
     Raises:
         NoEvidence: no example of the feature lies in the explain split, or the extraction kept no token texts.
@@ -95,7 +96,7 @@ def build_evidence(work: Session, extraction: Extraction, feature: Feature, conf
     # The embedded labeler's prompt has no room for silent windows.
     wanted = 0 if config.provider == "embedded" else config.negatives
     silent = silent_windows(material, feature.index, chosen, wanted, random, "explain",
-                            avoid=shown_before["negatives"])
+                            hard=0 if rough else None, avoid=shown_before["negatives"])
     silent_again = sum(number in shown_before["negatives"] for number in silent)
     windows = tuple(_window(chosen, row, feature.max_activation, material.vocabulary) for row in range(len(chosen)))
     peaks = chosen.tokens[np.arange(len(chosen)), chosen.peak]

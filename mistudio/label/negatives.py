@@ -45,7 +45,8 @@ def silent_windows(material: Material, index: int, shown: Examples, count: int, 
     if not count or not len(quiet):
         return []
     same_token = material.holding(shown.tokens[np.arange(len(shown)), shown.peak]).any(axis=1)[quiet]
-    near = _nearest(material, shown, split)
+    # The encoder is not loaded where it decides nothing.
+    near = _nearest(material, shown, split) if hard != 0 and len(quiet) > count else []
     known = np.isin(quiet, list(avoid))
     chosen: list[int] = []
     for fresh in (~known, known):

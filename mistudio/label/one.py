@@ -22,11 +22,13 @@ LABEL: Question[LabelAnswer] = Question(
     'one JSON object with the keys "label" (at most 8 words), "explanation", "kind" and "confidence"')
 
 
-def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, different: bool = False) -> Evidence:
+def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, different: bool = False,
+                 rough: bool = False) -> Evidence:
     """The evidence for a feature.
 
     Args:
-        different: show none of the examples that earlier labels of the feature were based on, while others are left.
+        different: show no windows that earlier labels of the feature were based on, while others are left.
+        rough: silent windows are any, not hard ones: enough for an estimate.
 
     Raises:
         NoEvidence: there is nothing to show.
@@ -37,7 +39,7 @@ def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, differ
         labels = history(work, feature_id) if different else []
         shown = {window for label in labels for kind in ("examples", "negatives")
                  for window in (label.evidence or {}).get(kind, [])}
-        return build_evidence(work, extraction, feature, config, avoid=frozenset(shown))
+        return build_evidence(work, extraction, feature, config, avoid=frozenset(shown), rough=rough)
 
 
 def label_from(asked: Asked[LabelAnswer], *, feature_id: int, evidence: Evidence, prompt: Prompt, provider: Provider,

@@ -29,15 +29,16 @@ class Budget:
             return "wait"
         each = [(now - before) / max(self.landed, 1) for now, before in
                 zip((self.spent, self.used), self._before, strict=True)]
-        if self.dollars is not None and self.spent + each[0] * (in_flight + 1) > self.dollars:
+        if self.dollars is not None and _beyond(self.dollars, self.spent, each[0] * (in_flight + 1)):
             return f"The budget of ${self.dollars:,.2f} is used up: ${self.spent:,.4f} were spent."
-        if self.tokens is not None and self.used + each[1] * (in_flight + 1) > self.tokens:
+        if self.tokens is not None and _beyond(self.tokens, self.used, each[1] * (in_flight + 1)):
             return f"The budget of {self.tokens:,} tokens is used up: {self.used:,} were used."
         return ""
 
     def add(self, outcome: Outcome) -> None:
-        """Count what came of an item."""
-        if not outcome.asked:
+        """Count what came of an item; a call without an answer used nothing that anybody knows of."""
+        unanswered = outcome.state == "failed" and not outcome.reply and outcome.prompt_tokens is None
+        if not outcome.asked or unanswered:
             return
         self.landed += 1
         self.spent += outcome.cost or 0.0
@@ -46,3 +47,7 @@ class Budget:
             self._unknown = "The price of these calls is not known, so a budget in dollars cannot be kept."
         elif self.tokens is not None and outcome.prompt_tokens is None:
             self._unknown = "The server does not say how many tokens it uses, so a budget in tokens cannot be kept."
+
+
+def _beyond(limit: float, used: float, expected: float) -> bool:
+    return used >= limit or used + expected > limit

@@ -1,7 +1,9 @@
 """The run loop: a few calls in flight at any time, each answer committed on its own as it lands.
 
 A killed process loses only the calls in flight: their items are still queued, and resuming takes them up. While the
-database cannot be written (locked by another program, disk full, server restarted) answers wait in memory.
+database cannot be written (locked by another program, disk full, server restarted) answers wait in memory, no more
+than calls may be in flight. A run that is to stop waits for the calls in flight, but for no longer than one answer may
+take: a client that tries again on its own, or a feature of many calls, would hold it up.
 """
 
 import logging
@@ -12,7 +14,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,9 +30,8 @@ from mistudio.store import runs, session
 from mistudio.store.items import Item, Outcome, finish_item, queued_items
 
 log = logging.getLogger(__name__)
-# How often a waiting loop looks up: a wish to stop is seen within this time. Seconds.
+# How often a waiting loop looks up: a wish to stop is seen within this time, and the lease kept. Seconds.
 LOOK_UP = 0.5
-BEAT = 2.0
 # Items read from the queue at a time, so that memory stays flat however long the run is.
 PAGE = 1000
 UNREACHABLE = (OperationalError, InterfaceError)
@@ -83,18 +84,22 @@ def work(engine: Engine, run_id: int, job: Job, on_progress: OnProgress | None =
     Raises:
         StoreError: there is no such run, or another worker has it.
     """
-    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    with session(engine) as store:
-        if not runs.take_lease(store, run_id, owner):
-            raise StoreError(f"Run {run_id} is not waiting for a worker.",
-                             "It is being worked on, or has ended; resume it or retry what failed.")
+    owner = worker_name()
     loop = Loop(engine, run_id, owner, job, on_progress)
+    if not loop.write(lambda store: runs.take_lease(store, run_id, owner)):
+        raise StoreError(f"Run {run_id} is not waiting for a worker.",
+                         "It is being worked on, or has ended; resume it or retry what failed.")
     state, message = "interrupted", "It was stopped before its end."
     try:
         state, message = loop.run()
     finally:
         loop.write(lambda store: runs.release(store, run_id, owner, state, message))
     return state
+
+
+def worker_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
 def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
@@ -113,8 +118,19 @@ def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
         return runs.reopen(store, run_id, failed_too=failed_too)
 
 
+def guarded(work_on: Callable[[Item], Outcome], item: Item) -> Outcome:
+    """What came of an item; a defect on one feature must not end the run for all others."""
+    try:
+        return work_on(item)
+    except (ProviderSetupError, *UNREACHABLE):
+        raise
+    except Exception as error:
+        log.exception("feature %s could not be worked on", item.index)
+        return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
+
+
 class Loop:
-    """One worker on one run. Calls happen in a pool of threads; only the thread that runs the loop writes."""
+    """One worker on one run. Each call has a thread; only the thread that runs the loop writes."""
 
     def __init__(self, engine: Engine, run_id: int, owner: str, job: Job, on_progress: OnProgress | None):
         self.engine, self.run_id, self.owner, self.job, self.on_progress = engine, run_id, owner, job, on_progress
@@ -126,24 +142,21 @@ class Loop:
         self.after = -1
         self.end: tuple[str, str] | None = None
         self.trouble = ""
-        self.looked = self.beaten = 0.0
+        self.looked, self.leave = 0.0, float("inf")
 
     def run(self) -> tuple[str, str]:
         """State and message to leave the run in."""
-        pool = ThreadPoolExecutor(self.width.wanted, thread_name_prefix=f"run-{self.run_id}")
-        try:
-            self._begin()
-            while self.todo or self.flying:
-                self._look_up()
-                self._send(pool)
-                if not self.flying:
-                    break
-                landed, _pending = wait(self.flying, timeout=LOOK_UP, return_when=FIRST_COMPLETED)
-                self._land([(self.flying.pop(future), future) for future in landed])
-                if not self.todo and self.end is None:
-                    self._fill()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._begin()
+        while self.todo or self.flying:
+            if time.monotonic() - self.looked >= LOOK_UP:
+                self._heed(self.write(self._beat))
+            self._send()
+            if not self.flying or time.monotonic() >= self.leave:
+                break
+            landed, _pending = wait(self.flying, timeout=LOOK_UP, return_when=FIRST_COMPLETED)
+            self._land([(self.flying.pop(future), future) for future in landed])
+            if not self.todo and self.end is None:
+                self._fill()
         return self.end or ("done", "")
 
     def write(self, what: Callable[[Session], object]) -> object:
@@ -181,74 +194,74 @@ class Loop:
         if self.todo:
             self.after = self.todo[-1].index
 
-    def _look_up(self) -> None:
-        """See now and then whether somebody asked to stop, and beat."""
-        now = time.monotonic()
-        if now - self.looked < LOOK_UP:
-            return
-        self.looked = now
-        if now - self.beaten >= BEAT:
-            self.beaten = now
-            stop = self.write(lambda store: runs.beat(store, self.run_id, self.owner))
-        else:
-            stop = self.write(lambda store: runs.wish(store, self.run_id, self.owner))
-        self._heed(stop)
+    def _beat(self, store: Session) -> str | None:
+        return runs.beat(store, self.run_id, self.owner)
 
     def _heed(self, stop: str | None) -> None:
+        self.looked = time.monotonic()
         if stop is None:
-            self.end = ("interrupted", "Another worker took over.")
-        elif stop and self.end is None:
-            self.end = (runs.STOPPED[stop], "")
+            self._stop("interrupted", "Another worker took over.")
+        elif stop:
+            self._stop(runs.STOPPED[stop])
 
-    def _send(self, pool: ThreadPoolExecutor) -> None:
+    def _stop(self, state: str, message: str = "") -> None:
+        """Send nothing more; the first reason is the one that counts."""
+        if self.end is None:
+            self.end, self.leave = (state, message), time.monotonic() + self.job.config.timeout
+
+    def _send(self) -> None:
         while self.todo and self.end is None and len(self.flying) < int(self.width):
             verdict = self.budget.verdict(len(self.flying))
             if verdict == "wait":
                 return
             if verdict:
-                self.end = ("paused", verdict)
+                self._stop("paused", verdict)
                 return
-            item = self.todo.popleft()
-            self.flying[pool.submit(self._work_on, item)] = item
+            item, future = self.todo.popleft(), Future()
+            self.flying[future] = item
+            # No pool: a process that is asked to end would wait for its threads, and they for a server.
+            threading.Thread(target=self._work_on, args=(item, future), name=f"run-{self.run_id}", daemon=True).start()
 
-    def _work_on(self, item: Item) -> Outcome:
-        """In a pool thread."""
+    def _work_on(self, item: Item, future: Future) -> None:
+        """In a thread of its own."""
         try:
-            return self.job.work_on(item)
-        except (ProviderSetupError, *UNREACHABLE):
-            raise
-        except Exception as error:  # a defect on one feature must not end the run for all others
-            log.exception("feature %s could not be worked on", item.index)
-            return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
+            future.set_result(guarded(self.job.work_on, item))
+        except (ProviderSetupError, *UNREACHABLE) as error:
+            future.set_exception(error)
 
     def _land(self, landed: list[tuple[Item, Future]]) -> None:
         """Store everything that has landed, together when several have: nothing that is here waits for a call."""
         limits = self.job.rate_limits()
         outcomes = []
-        for item, future in landed:
+        for place, (item, future) in enumerate(landed, 1):
             try:
-                outcomes.append((item, future.result()))
+                outcome = future.result()
+                if outcome.reason_kind == "rate limit" and outcome.prompt_tokens is None and int(self.width) > 1:
+                    self.todo.appendleft(item)  # fewer at a time may well succeed
+                else:
+                    outcomes.append((item, outcome))
             except ProviderSetupError as error:
-                self.end = ("failed", str(error))
+                self._stop("failed", str(error))
             except UNREACHABLE:
                 self.todo.appendleft(item)  # nothing was asked yet; the next write says what the matter is
-            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying))
+            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying) + len(landed) - place)
             self.limits = limits
         if not outcomes:
             return
 
-        def finish(store: Session) -> tuple[list[bool], str | None]:
-            written = [finish_item(store, self.run_id, item.feature_id, self.owner, outcome,
-                                   replace_protected=self.job.replace_human) for item, outcome in outcomes]
-            return written, runs.wish(store, self.run_id, self.owner)
+        def finish(store: Session) -> tuple[str | None, list[str]]:
+            return self._beat(store), [
+                finish_item(store, self.run_id, item.feature_id, self.owner, outcome,
+                            replace_protected=self.job.replace_human) for item, outcome in outcomes]
 
-        written, stop = self.write(finish)
+        stop, states = self.write(finish)
         self._heed(stop)
-        for (item, outcome), _ in zip(outcomes, filter(None, written), strict=False):
-            self.budget.add(outcome)
-            self.counts["queued"] -= 1
-            self.counts[outcome.state] += 1
-            self._say(index=item.index, state=outcome.state, text=outcome.text or outcome.reason)
+        for (item, outcome), state in zip(outcomes, states, strict=True):
+            if state:
+                self.budget.add(outcome)
+                self.counts["queued"] -= 1
+                self.counts[state] += 1
+                self._say(index=item.index, state=state, text=outcome.text or outcome.reason)
 
     def _say(self, **item) -> None:
         if self.on_progress:

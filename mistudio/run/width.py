@@ -23,8 +23,8 @@ class Width:
             limited: the server limited the rate since the last call landed.
             in_flight: calls still under way; they were sent at the old width and say nothing of the new one.
         """
-        self._deaf = max(0, self._deaf - 1)
+        deaf, self._deaf = self._deaf, max(0, self._deaf - 1)
         if not limited:
             self._width = min(float(self.wanted), self._width + 1 / self._width)
-        elif not self._deaf:
+        elif not deaf:
             self._width, self._deaf = max(1.0, self._width / 2), in_flight

@@ -19,20 +19,28 @@ SCHEMA = {
         "properties": {"window": {"type": "integer"}, "fits": {"type": "boolean"}}}}}}
 
 
-def judge(provider: Provider, method: str, label: str, explanation: str, trials: tuple[Trial, ...],
-          per_call: int) -> Asked[list[bool]]:
-    """What a judge says of each window, in their order; or the first reason why it said nothing of some.
+Call = tuple[Prompt, Question[list[bool]]]
+
+
+def calls(method: str, label: str, explanation: str, trials: tuple[Trial, ...], per_call: int) -> list[Call]:
+    """What to ask a judge about all these windows, so many a call.
 
     Args:
         method: ``detection`` or ``fuzzing``.
+    """
+    parts = [trials[start:start + per_call] for start in range(0, len(trials), per_call)]
+    return [(question(method, label, explanation, part), _question(len(part))) for part in parts]
+
+
+def judge(provider: Provider, asking: list[Call]) -> Asked[list[bool]]:
+    """What a judge says of each window, in their order; or the first reason why it said nothing of some.
 
     Raises:
         ProviderSetupError: no prompt can succeed until the user changes something.
     """
     whole: Asked[list[bool]] = Asked(answer=[])
-    for start in range(0, len(trials), per_call):
-        part = trials[start:start + per_call]
-        asked = ask(provider, question(method, label, explanation, part), _question(len(part)))
+    for prompt, form in asking:
+        asked = ask(provider, prompt, form)
         whole.count(asked.prompt_tokens, asked.completion_tokens)
         whole.seconds += asked.seconds
         if asked.answer is None:

@@ -10,7 +10,7 @@ from mistudio.label.cost import price
 from mistudio.label.prompts.templates import load_template
 from mistudio.label.providers import Provider
 from mistudio.score.config import ScoreConfig
-from mistudio.score.judge import TEMPLATES, judge
+from mistudio.score.judge import TEMPLATES, Call, calls, judge
 from mistudio.score.metrics import Quality, of_ranking, of_verdicts, recalls
 from mistudio.score.trials import Trial, Trials, check_unseen
 from mistudio.search.encoder import encode, encode_labels
@@ -25,6 +25,23 @@ class Wrong:
     explanation: str
 
 
+def judge_calls(method: str, label: Label, wrong: Wrong | None, trials: Trials,
+                config: ScoreConfig) -> dict[str, list[Call]]:
+    """What one score asks the judge: about the label (``own``), and about the wrong one where there is one (``wrong``).
+
+    Args:
+        method: ``detection`` or ``fuzzing``.
+    """
+    tried = {"own": label} | ({"wrong": wrong} if wrong is not None else {})
+    return {whose: calls(method, each.text, each.explanation, shown_in(method, trials), config.per_call)
+            for whose, each in tried.items()}
+
+
+def shown_in(method: str, trials: Trials) -> tuple[Trial, ...]:
+    """The windows that a method shows."""
+    return trials.fuzzing if method == "fuzzing" else trials.detection
+
+
 def score_label(method: str, label: Label, wrong: Wrong | None, trials: Trials, split: str, config: ScoreConfig,
                 provider: Provider | None) -> tuple[Score | None, Asked]:
     """One score of a label, not stored yet; None when the judge failed, for the reason in the second value.
@@ -36,32 +53,39 @@ def score_label(method: str, label: Label, wrong: Wrong | None, trials: Trials, 
     Raises:
         ProviderSetupError: no prompt can succeed until the user changes something.
     """
-    shown = trials.fuzzing if method == "fuzzing" else trials.detection
+    shown = shown_in(method, trials)
     check_unseen(label, shown)
     if method == "embedding":
         return _near(label, wrong, shown, split, config), Asked()
-    asked = judge(provider, method, label.text, label.explanation, shown, config.per_call)
+    asking = judge_calls(method, label, wrong, trials, config)
+    asked = judge(provider, asking["own"])
     if asked.answer is None:
         return None, asked
     baseline = None
     if wrong is not None:
-        other = judge(provider, method, wrong.text, wrong.explanation, shown, config.per_call)
+        other = judge(provider, asking["wrong"])
         asked.count(other.prompt_tokens, other.completion_tokens)
         asked.seconds += other.seconds
         if other.answer is None:
             asked.answer, asked.error, asked.reply = None, other.error, other.reply
             return None, asked
         baseline = _quality(shown, other.answer).value
-    said = np.array(asked.answer)
-    score = _score(method, _quality(shown, asked.answer), shown, split, config, baseline)
-    right, strength, decile = _columns(shown)
-    score.recalls = recalls(right, said, strength, decile)
-    score.misjudged = [trial.record(bool(answer)) for trial, answer in zip(shown, said, strict=True)
-                       if trial.right != answer]
-    score.prompt_hash = load_template(TEMPLATES[method]).hash
+    score = _judged(method, asked.answer, shown, split, config, baseline)
     score.prompt_tokens, score.completion_tokens = asked.prompt_tokens, asked.completion_tokens
     score.cost, score.seconds = price(config, asked.prompt_tokens, asked.completion_tokens), asked.seconds
     return score, asked
+
+
+def _judged(method: str, answers: list[bool], shown: tuple[Trial, ...], split: str, config: ScoreConfig,
+            baseline: float | None) -> Score:
+    """The score that a judge's verdicts make."""
+    score = _score(method, _quality(shown, answers), shown, split, config, baseline)
+    right, strength, decile = _columns(shown)
+    score.recalls = recalls(right, np.array(answers), strength, decile)
+    score.misjudged = [trial.record(answer) for trial, answer in zip(shown, answers, strict=True)
+                       if trial.right != answer]
+    score.prompt_hash = load_template(TEMPLATES[method]).hash
+    return score
 
 
 def _near(label: Label, wrong: Wrong | None, shown: tuple[Trial, ...], split: str, config: ScoreConfig) -> Score:

@@ -37,11 +37,13 @@ def of_verdicts(right: np.ndarray, said: np.ndarray, strength: np.ndarray) -> Qu
     random = np.random.default_rng(0)
     drawn = (random.beta(hits + 1, positive - hits + 1, DRAWS)
              + random.beta(passes + 1, negative - passes + 1, DRAWS)) / 2
+    value = (hits / positive + passes / negative) / 2
+    # The flat priors pull towards the middle, where a perfect value would lie outside its own interval.
     low, high = np.quantile(drawn, (0.025, 0.975))
     weight = strength[right]
     heavy = float((weight * said[right]).sum() / weight.sum())
-    return Quality((hits / positive + passes / negative) / 2, float(low), float(high),
-                   (heavy + passes / negative) / 2, hits / found if found else None, hits / positive)
+    return Quality(value, min(float(low), value), max(float(high), value), (heavy + passes / negative) / 2,
+                   hits / found if found else None, hits / positive)
 
 
 def of_ranking(right: np.ndarray, nearness: np.ndarray, strength: np.ndarray) -> Quality:

@@ -69,7 +69,7 @@ def draw_trials(work: Session, feature: Feature, material: Material, split: str,
     stored = load_examples(work, feature)
     pool = distinct(stored.only(split=split)) if stored is not None and feature.max_activation > 0 else None
     if pool is None or len(pool) < FEWEST:
-        raise NoEvidence(f"Feature {feature.index} has fewer than {FEWEST} windows in the {split} split.",
+        raise NoEvidence(f"The feature has fewer than {FEWEST} windows in the {split} split.",
                          "Extract more text to see more of it.")
     random = np.random.default_rng([seed, feature.index, SPLITS.index(split)])
     strength = pool.strength() / feature.max_activation * 10
@@ -78,8 +78,8 @@ def draw_trials(work: Session, feature: Feature, material: Material, split: str,
     strongest = pool.take(np.argsort(-strength, kind="stable"))
     numbers = silent_windows(material, feature.index, strongest, silent, random, split, hard=silent // 2)
     if len(numbers) < FEWEST:
-        raise NoEvidence(f"Fewer than {FEWEST} windows of the {split} split are known to be silent for feature "
-                         f"{feature.index}.", "Extract again with more reference windows (--references).")
+        raise NoEvidence(f"The feature is known to be silent in fewer than {FEWEST} windows of the {split} split.",
+                         "Extract again with more reference windows (--references).")
     negative = [_silent(material, int(number)) for number in numbers]
     every = [_trial(pool, row, strength, feature.max_activation, material.vocabulary)
              for row in np.argsort(-strength, kind="stable")]

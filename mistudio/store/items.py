@@ -1,10 +1,11 @@
 """The items of a run: which features it takes, which wait, and what came of each, stored in one transaction."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import case, func, update
-from sqlalchemy.orm import load_only
+from sqlalchemy.orm import load_only, make_transient
 from sqlmodel import Session, col, select
 
 from mistudio.store.features import FeatureFilter, _matching
@@ -96,6 +97,31 @@ def queued_items(work: Session, run_id: int, after: int = -1, limit: int | None 
     return [Item(*row) for row in work.exec(query)]
 
 
+class Held(NamedTuple):
+    """An item of a run in whatever state, with the reply that is stored on it."""
+
+    item: Item
+    state: str
+    reply: str
+
+
+def items_of(work: Session, run_id: int, feature_ids: Collection[int]) -> dict[int, Held]:
+    """Those of these features that the run has, by feature id."""
+    query = (select(Feature.id, Feature.index, RunItem.label_id, RunItem.state, RunItem.reply)
+             .join(RunItem, col(RunItem.feature_id) == Feature.id)
+             .where(RunItem.run_id == run_id, col(Feature.id).in_(feature_ids)))
+    return {row[0]: Held(Item(*row[:3]), *row[3:]) for row in work.exec(query)}
+
+
+def keep_reply(work: Session, run_id: int, feature_id: int, owner: str, reply: str) -> bool:
+    """Keep what has been answered so far on a queued item. False when it is closed already or the lease is lost."""
+    held = select(Run.id).where(Run.id == run_id, Run.owner == owner).exists()
+    kept = work.exec(update(RunItem).where(
+        col(RunItem.run_id) == run_id, col(RunItem.feature_id) == feature_id, col(RunItem.state) == "queued",
+        held).values(reply=reply, updated_at=now()))
+    return kept.rowcount == 1
+
+
 def failures_by_reason(work: Session, run_id: int, state: str = "failed") -> list[tuple[str, str, int]]:
     """``(kind, one reason of that kind, count)`` of failed (or skipped) items, most frequent first."""
     count = func.count()
@@ -127,13 +153,14 @@ def store_labels(work: Session, outcome: Outcome, *, replace_protected: bool = F
 
 
 def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome: Outcome, *,
-                replace_protected: bool = False) -> bool:
+                replace_protected: bool = False) -> str:
     """Close one item together with its labels, its scores and what it used, all in the caller's transaction.
 
-    A label that meets one a person wrote meanwhile goes to the history only, and its item is skipped.
+    A label that meets one a person wrote meanwhile goes to the history only, and its item is skipped. When the
+    transaction fails, the same outcome can be given again.
 
     Returns:
-        False, and nothing is written, when the item is closed already or the lease is lost.
+        The state of the item now; "", and nothing is written, when it is closed already or the lease is lost.
     """
     # The write comes first: on SQLite a transaction that reads and then writes can fail at once under load.
     mine = (col(RunItem.run_id) == run_id) & (col(RunItem.feature_id) == feature_id)
@@ -142,8 +169,12 @@ def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome
         state=outcome.state, reason_kind=outcome.reason_kind, reason=outcome.reason,
         reply="" if outcome.labels else outcome.reply, updated_at=now()))
     if closed.rowcount != 1:
-        return False
+        return ""
+    for row in (*outcome.scores, *(row for label, scores in outcome.labels for row in (label, *scores))):
+        make_transient(row)  # a transaction that failed has left its mark on the row, and a number others may have now
+        row.id = None
     label, became_current = store_labels(work, outcome, replace_protected=replace_protected)
+    changed = {}
     if label is not None:
         changed = {"label_id": label.id}
         if outcome.current and not became_current:
@@ -154,4 +185,4 @@ def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome
         prompt_tokens=Run.prompt_tokens + (outcome.prompt_tokens or 0),
         completion_tokens=Run.completion_tokens + (outcome.completion_tokens or 0),
         cost=case((col(Run.cost).is_(None), cost), else_=Run.cost + (cost or 0.0))))
-    return True
+    return changed.get("state", outcome.state)

@@ -1,5 +1,6 @@
 """Runs: the lease that keeps two workers off one run, and how far it is. Their items: ``store.items``."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlalchemy import func, insert, update
@@ -8,9 +9,12 @@ from sqlmodel import Session, col, select
 from mistudio.errors import StoreError
 from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
 
-# A worker beats every two seconds; one that has been silent so long is gone.
+# A worker beats every half second; one that has been silent so long is gone, or waits for the database.
 STALE = timedelta(seconds=30)
 ITEM_STATES = ("queued", "done", "failed", "skipped")
+# States in which nobody works on a run; the first ones wait for a worker.
+FOR_WORKERS = ("queued", "interrupted")
+IDLE = (*FOR_WORKERS, "waiting", "paused", "cancelled", "failed")
 # The state that asking to stop leads to.
 STOPPED = {"pause": "paused", "cancel": "cancelled"}
 
@@ -95,17 +99,17 @@ def request_stop(work: Session, run_id: int, stop: str) -> None:
         stop: ``pause`` or ``cancel``. Both can be resumed; a cancelled run is one that somebody gave up.
     """
     run = get_run(work, run_id)
-    if run.state in ("queued", "interrupted") or (run.state == "paused" and stop == "cancel"):
+    if run.state in FOR_WORKERS or (run.state in ("paused", "waiting") and stop == "cancel"):
         run.state, run.finished_at = STOPPED[stop], now()
     elif run.state == "running":
         run.stop = stop
     work.add(run)
 
 
-def take_lease(work: Session, run_id: int, owner: str) -> bool:
-    """Become the one worker of a run. False when it has a live one, or is not waiting for any."""
+def take_lease(work: Session, run_id: int, owner: str, states: Collection[str] = FOR_WORKERS) -> bool:
+    """Become the one worker of a run in one of these states. False when it has a live one, or is in another state."""
     get_run(work, run_id)
-    waiting = (col(Run.id) == run_id) & (col(Run.state).in_(("queued", "interrupted"))) & (col(Run.owner) == "")
+    waiting = (col(Run.id) == run_id) & (col(Run.state).in_(states)) & (col(Run.owner) == "")
     taken = work.exec(update(Run).where(waiting).values(
         owner=owner, heartbeat=now(), state="running", message="", finished_at=None,
         started_at=func.coalesce(Run.started_at, now())))
@@ -113,14 +117,15 @@ def take_lease(work: Session, run_id: int, owner: str) -> bool:
 
 
 def beat(work: Session, run_id: int, owner: str) -> str | None:
-    """Keep the lease. What somebody asked the worker to do ("", pause or cancel); None when the lease is lost."""
-    kept = work.exec(update(Run).where(col(Run.id) == run_id, col(Run.owner) == owner).values(heartbeat=now()))
-    return wish(work, run_id, owner) if kept.rowcount == 1 else None
+    """Keep the lease; take it back if it ran out and nobody else came (the database was locked, the computer slept).
 
-
-def wish(work: Session, run_id: int, owner: str) -> str | None:
-    """As ``beat``, without keeping the lease."""
-    return work.exec(select(Run.stop).where(Run.id == run_id, Run.owner == owner)).first()
+    Returns:
+        What somebody asked the worker to do: "", pause or cancel. None when the lease is lost.
+    """
+    free = (col(Run.owner) == "") & (col(Run.state) == "interrupted")
+    return work.exec(update(Run).where(col(Run.id) == run_id, (col(Run.owner) == owner) | free).values(
+        owner=owner, heartbeat=now(), state="running", message="", finished_at=None).returning(Run.stop),
+        execution_options={"synchronize_session": False}).scalar_one_or_none()
 
 
 def release(work: Session, run_id: int, owner: str, state: str, message: str = "") -> None:
@@ -129,10 +134,17 @@ def release(work: Session, run_id: int, owner: str, state: str, message: str = "
         owner="", stop="", state=state, message=message, finished_at=now()))
 
 
+def add_to_config(work: Session, run_id: int, **more: object) -> None:
+    """Remember something on a run, beside the options it was started with."""
+    run = get_run(work, run_id)
+    run.config = run.config | more
+    work.add(run)
+
+
 def fail_unowned(work: Session, run_id: int, message: str) -> None:
     """Mark a run that nobody works on as failed; a live or finished one is left alone."""
     work.exec(update(Run).where(col(Run.id) == run_id, col(Run.owner) == "",
-                                col(Run.state).in_(("queued", "interrupted")))
+                                col(Run.state).in_(FOR_WORKERS))
               .values(state="failed", message=message, finished_at=now()))
 
 

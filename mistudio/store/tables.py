@@ -114,9 +114,10 @@ class ReferenceWindow(SQLModel, table=True):
 class Label(SQLModel, table=True):
     """A name given to a feature. Rows are only ever added; ``verdict`` is what a person said of this label.
 
-    ``origin`` is llm, human or import; ``verdict`` is "", approved or rejected. ``cost`` is US dollars, null when the
-    price is not known. ``confidence`` is the labeler's own, 0 to 1, null when it gave none. ``score`` is the latest
-    measured quality on the test split, by ``score_method`` (``store.scores``); null when it was not measured.
+    ``origin`` is llm, human, import or statistics; ``verdict`` is "", approved or rejected. ``cost`` is US dollars,
+    null when the price is not known. ``confidence`` is the labeler's own, 0 to 1, null when it gave none. ``score`` is
+    the latest measured quality on the test split, by ``score_method`` (``store.scores``); null when it was not
+    measured.
     """
 
     __table_args__ = (Index("ix_label_feature", "feature_id"), Index("ix_label_run", "run_id"))
@@ -158,7 +159,7 @@ class LabelVector(SQLModel, table=True):
 
 class Run(SQLModel, table=True):
     """One job over many features; ``kind`` is label or score. ``state`` is queued, running, done, paused, cancelled,
-    interrupted or failed.
+    interrupted, failed, or waiting: for answers that come as files, and nobody works on it.
 
     A worker holds the lease while ``owner`` is set and ``heartbeat`` is fresh. ``stop`` is what somebody asked it to
     do: "", pause or cancel.
@@ -184,7 +185,8 @@ class Run(SQLModel, table=True):
 class RunItem(SQLModel, table=True):
     """One feature of a run. ``state`` is queued, done, failed (with reason) or skipped (with reason).
 
-    ``label_id`` is the label that a labeling run wrote, or that a scoring run is to score.
+    ``label_id`` is the label that a labeling run wrote, or that a scoring run is to score. ``reply`` is what a model
+    said where no label came of it; of a queued item, the answers that came as files, while others are missing.
     """
 
     __table_args__ = (Index("ix_runitem_state", "run_id", "state"),)

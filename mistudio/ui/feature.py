@@ -7,10 +7,12 @@ import streamlit as st
 from mistudio.store.engine import session
 from mistudio.store.features import annotate
 from mistudio.store.labels import history, point_to
+from mistudio.store.scores import scores_of
 from mistudio.store.tables import Feature, Label
 from mistudio.ui import resources
 from mistudio.ui.charts import histogram_chart
 from mistudio.ui.page import Here, guard, link
+from mistudio.ui.scores import scores_line, show_scores
 from mistudio.ui.tokens import chips_html, examples_html, markdown_safe
 
 MOST_SHOWN = 24
@@ -36,6 +38,20 @@ def provenance(label: Label) -> str:
     if label.verdict and label.origin != "human":
         parts.append(f"{label.verdict}{f' by {label.verdict_by}' if label.verdict_by else ''}")
     return " · ".join(parts)
+
+
+def based_on(label: Label) -> str:
+    """What a label was made from, where that is known."""
+    evidence = label.evidence or {}
+    parts = []
+    if "examples" in evidence:
+        parts.append(f"{len(evidence['examples'])} examples ({evidence['strategy']}, seed {evidence['seed']}) and "
+                     f"{len(evidence.get('negatives', []))} silent windows")
+    if evidence.get("revision"):
+        parts.append(f"revised after {len(evidence['revision'])} misjudged windows")
+    if label.prompt:
+        parts.append(f"prompt {label.prompt} {label.prompt_hash[:8]}")
+    return " · ".join([*parts, *filter(None, [evidence.get("note", "")])])
 
 
 def facts(feature: Feature) -> str:
@@ -88,11 +104,13 @@ def show_history(here: Here, feature: Feature, *, key: str) -> None:
     """Every label the feature ever had; any of them can be made current again."""
     with session(here.engine) as work:
         labels = history(work, feature.id)
+        scores = {label.id: scores_of(work, label.id) for label in labels}
     if not labels:
         st.caption("No label has been given yet.")
     for label in labels:
         text, action = st.columns([5, 1.4], vertical_alignment="center")
-        text.html(f'<b>{escape(label.text)}</b><div class="ms-small">{escape(provenance(label))}</div>')
+        text.html(f'<b>{escape(label.text)}</b><div class="ms-small">{escape(provenance(label))}</div>'
+                  f'<div class="ms-small">{escape(based_on(label))}</div>{scores_line(scores[label.id])}')
         if label.id == feature.label_id:
             action.badge("Current", color="green")
         elif action.button("Use this", key=f"use-{key}-{label.id}", help="Make this label current again."):
@@ -119,11 +137,13 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, key: str)
     """The whole detail of a feature."""
     st.html(label_html(label))
     st.caption(markdown_safe(facts(feature)))
-    examples, numbers, past, notes = st.tabs(["Examples", "Statistics", "History", "Notes"])
+    examples, numbers, scores, past, notes = st.tabs(["Examples", "Statistics", "Scores", "History", "Notes"])
     with examples:
         show_examples(here, feature, key=key)
     with numbers:
         show_statistics(feature, key=key)
+    with scores:
+        show_scores(here, label, key=key)
     with past:
         show_history(here, feature, key=key)
     with notes:

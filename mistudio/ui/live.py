@@ -8,26 +8,30 @@ import streamlit as st
 
 from mistudio.errors import MistudioError
 from mistudio.jobs.background import launch, trouble
+from mistudio.label.providers import FREE
 from mistudio.run import loop
 from mistudio.store.engine import session
 from mistudio.store.examples import load_examples
 from mistudio.store.items import failed_items, failures_by_reason
 from mistudio.store.runs import get_run, list_runs, recent_labels, request_stop, run_counts
+from mistudio.store.scores import scores_of
 from mistudio.store.tables import Run, now
 from mistudio.ui import resources
 from mistudio.ui.page import Here, guard, link, show_error
-from mistudio.ui.running import ACTIVE
+from mistudio.ui.running import ACTIVE, DOES
+from mistudio.ui.scores import scores_line
 from mistudio.ui.tokens import best_example_html, markdown_safe
 
 # Of a run that has ended fewer are shown: the next thing to do is below them.
 SHOWN_LABELS, SHOWN_AFTERWARDS = 12, 5
 SHOWN_RUNS = 8
-RESUMABLE = ("interrupted", "paused", "cancelled", "failed")
+RESUMABLE = ("interrupted", "paused", "cancelled", "failed", "waiting")
+EXPECTED = ("paused", "waiting")
 
 
 def spend(run: Run) -> str:
     """What a run cost so far; never a zero for what is not known."""
-    if run.config.get("provider") in ("ollama", "embedded"):
+    if run.config.get("provider") in (*FREE, "none"):
         return "runs on your machine"
     return "unknown" if run.cost is None else f"${run.cost:,.4f}"
 
@@ -74,15 +78,15 @@ def show_message(here: Here, run: Run) -> None:
     if waits:
         st.warning(markdown_safe(waits), icon=":material/hourglass_empty:")
     elif run.message:
-        show = st.info if run.state == "paused" else st.error
-        show(markdown_safe(run.message), icon=":material/info:" if run.state == "paused" else ":material/error:")
+        show = st.info if run.state in EXPECTED else st.error
+        show(markdown_safe(run.message), icon=":material/info:" if run.state in EXPECTED else ":material/error:")
 
 
 def _header(here: Here, run: Run, counts: dict[str, int]) -> None:
     total = sum(counts.values()) - counts["skipped"]
     finished = counts["done"] + counts["failed"]
     title, stop = st.columns([3, 2], vertical_alignment="center")
-    title.markdown(f"**Run {run.id}** · {run.state} · {markdown_safe(labeler(run))}")
+    title.markdown(f"**Run {run.id}** · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(labeler(run))}")
     if run.state in ACTIVE:
         if run.stop:
             stop.caption("Pausing…" if run.stop == "pause" else "Stopping…")
@@ -106,7 +110,7 @@ def _numbers(run: Run, counts: dict[str, int]) -> None:
     rate = finished / seconds if seconds > 0 else 0.0
     left = duration(counts["queued"] / rate) if rate and run.state in ACTIVE else "–"
     speed = "–" if not rate else f"{rate:.1f} /s" if rate >= 1 else f"{60 * rate:.1f} /min"
-    shown = [("Labeled" if state == "done" else state.capitalize(), f"{counts[state]:,}")
+    shown = [((DOES[run.kind][1] if state == "done" else state).capitalize(), f"{counts[state]:,}")
              for state in ("done", "failed", "queued", "skipped")] + [("Speed", speed), ("Time left", left)]
     for column, (name, value) in zip(st.columns(len(shown)), shown, strict=True):
         column.metric(name, value)
@@ -118,18 +122,19 @@ def _landed(here: Here, run: Run) -> None:
     vocabulary = resources.vocabulary(here.engine, here.extraction)
     most = SHOWN_LABELS if run.state in ACTIVE else SHOWN_AFTERWARDS
     with session(here.engine) as work:
-        landed = [(feature, label, load_examples(work, feature))
+        landed = [(feature, label, load_examples(work, feature), scores_line(scores_of(work, label.id), run.id))
                   for feature, label in recent_labels(work, run.id, most)]
     if not landed:
         if run.state in ACTIVE:
-            st.caption("The first labels will appear here.")
+            st.caption(f"The first {run.kind}s will appear here.")
         return
     rows = "".join(
         f'<div class="ms-landed"><a class="ms-small" href="browse?x={here.id}&amp;f={feature.index}" target="_self">'
-        f'{feature.index}</a><b>{escape(label.text)}</b>'
+        f'{feature.index}</a><div><b>{escape(label.text)}</b>{scores}</div>'
         f'{best_example_html(examples, feature.max_activation, vocabulary)}</div>'
-        for feature, label, examples in landed)
-    st.markdown("**Newest labels**, each beside its strongest example")
+        for feature, label, examples, scores in landed)
+    st.markdown("**Newest labels**, each beside its strongest example" if run.kind == "label" else
+                "**Newest scores**, each label beside its strongest example")
     st.html(rows)
 
 
@@ -156,10 +161,13 @@ def show_failures(here: Here, run: Run) -> None:
 def run_actions(here: Here, run: Run, counts: dict[str, int], api_key: str | None) -> None:
     """Resume and retry, where they make sense."""
     with st.container(horizontal=True, vertical_alignment="center"):
+        if counts["done"] and run.kind == "label":
+            link("pages/label.py", "Score the labels", ":material/speed:", extraction_id=here.id, job="Score")
         if counts["done"]:
             link("pages/review.py", "Review the labels", ":material/rate_review:", extraction_id=here.id)
+        name = "Ask here instead" if run.state == "waiting" else "Resume"
         if run.state in RESUMABLE and counts["queued"] and st.button(
-                f"Resume ({counts['queued']:,} left)", icon=":material/play_arrow:", key=f"resume-{run.id}"):
+                f"{name} ({counts['queued']:,} left)", icon=":material/play_arrow:", key=f"resume-{run.id}"):
             _again(here, run, api_key)
         if counts["failed"] and st.button(f"Retry {counts['failed']:,} failed", icon=":material/refresh:",
                                           key=f"retry-{run.id}"):
@@ -188,7 +196,8 @@ def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
     for run in runs:
         counts = counted[run.id]
         took = duration(((run.finished_at or now()) - run.started_at) / timedelta(seconds=1)) if run.started_at else "–"
-        title = (f"Run {run.id} · {run.state} · {markdown_safe(labeler(run))} · {counts['done']:,} labeled"
+        title = (f"Run {run.id} · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(labeler(run))} · "
+                 f"{counts['done']:,} {DOES[run.kind][1]}"
                  + (f", {counts['failed']:,} failed" if counts["failed"] else ""))
         with st.expander(title, icon=":material/history:"):
             st.caption(markdown_safe(f"{run.created_at:%d %b %Y %H:%M} UTC · took {took} · cost {spend(run)} · "

@@ -11,8 +11,12 @@ from mistudio.settings import settings
 from mistudio.ui.page import show_error
 from mistudio.ui.tokens import markdown_safe
 
-NAMES = {"embedded": "Embedded", "ollama": "Ollama", "openai": "OpenAI or compatible"}
+NAMES = {"embedded": "Embedded", "none": "Nobody", "ollama": "Ollama", "openai": "OpenAI or compatible"}
+# A judge is chosen apart from the labeler: its widgets have other keys.
+ROLES = {"labeler": ("Who labels", ("embedded", "ollama", "openai"), ""),
+         "judge": ("Who judges", ("none", "ollama", "openai"), "judge_")}
 CAPTIONS = {"embedded": "A small model inside this app. No server, no key.",
+            "none": "Only the embedding score, which asks no model.",
             "ollama": "Models on your own machine, served by Ollama.",
             "openai": "OpenAI, or any server with its protocol: vLLM, llama.cpp, LM Studio, OpenRouter."}
 
@@ -33,7 +37,7 @@ class Choice:
     @property
     def ready(self) -> bool:
         """Whether a model is chosen where one is needed."""
-        return self.provider == "embedded" or bool(self.model)
+        return self.provider in ("embedded", "none") or bool(self.model)
 
 
 def known_key() -> str | None:
@@ -46,35 +50,40 @@ def known_key() -> str | None:
         return None
 
 
-def choose_provider(*, horizontal: bool = True) -> Choice:
-    """The widgets. What is chosen stays for the browser session, on every page."""
-    provider = st.radio("Who labels", list(NAMES), key="provider", format_func=NAMES.get, horizontal=horizontal,
-                        captions=[CAPTIONS[name] for name in NAMES], persist_state="session")
-    if provider == "embedded":
+def choose_provider(*, horizontal: bool = True, role: str = "labeler") -> Choice:
+    """The widgets. What is chosen stays for the browser session, on every page.
+
+    Args:
+        role: ``labeler`` or ``judge``.
+    """
+    title, offered, prefix = ROLES[role]
+    provider = st.radio(title, offered, key=f"{prefix}provider", format_func=NAMES.get, horizontal=horizontal,
+                        captions=[CAPTIONS[name] for name in offered], persist_state="session")
+    if provider in ("embedded", "none"):
         return Choice(provider, "", None, None)
     usual = settings().ollama_host if provider == "ollama" else settings().openai_base_url or "https://api.openai.com/v1"
-    base_url = st.text_input("Server address", key=f"base_url_{provider}", placeholder=usual, persist_state="session",
-                             help="Leave empty for the usual one.").strip() or None
-    api_key = _key(base_url) if provider == "openai" else None
-    model = _model(provider, base_url, api_key)
+    base_url = st.text_input("Server address", key=f"{prefix}base_url_{provider}", placeholder=usual,
+                             persist_state="session", help="Leave empty for the usual one.").strip() or None
+    api_key = _key(base_url, prefix) if provider == "openai" else None
+    model = _model(provider, base_url, api_key, prefix)
     return Choice(provider, model, base_url, api_key)
 
 
-def _key(base_url: str | None) -> str | None:
+def _key(base_url: str | None, prefix: str) -> str | None:
     found = known_key()
     typed = st.text_input(
-        "API key", type="password", key="api_key", persist_state="session",
+        "API key", type="password", key=f"{prefix}api_key", persist_state="session",
         placeholder="Taken from the environment or secrets" if found else "sk-… (a local server may need none)",
         help="Kept for this browser session only, never stored.").strip()
     # A key set up for one service must not be sent to whatever address a visitor types.
     return typed or (found if base_url in (None, settings().openai_base_url) else None)
 
 
-def _model(provider: str, base_url: str | None, api_key: str | None) -> str:
+def _model(provider: str, base_url: str | None, api_key: str | None, prefix: str) -> str:
     place = f"{provider} {base_url or ''}"
     lists = st.session_state.setdefault("model_lists", {})
     field, button = st.columns([3, 1.4], vertical_alignment="bottom")
-    tested = button.button("Test connection", icon=":material/lan:", key=f"test-{provider}", width="stretch")
+    tested = button.button("Test connection", icon=":material/lan:", key=f"{prefix}test-{provider}", width="stretch")
     if tested:
         try:
             with st.spinner("Asking the server for its models"):
@@ -83,11 +92,11 @@ def _model(provider: str, base_url: str | None, api_key: str | None) -> str:
             lists.pop(place, None)
             show_error(error)
     if lists.get(place):
-        model = field.selectbox("Model", lists[place], key=f"model_list_{provider}", index=None,
+        model = field.selectbox("Model", lists[place], key=f"{prefix}model_list_{provider}", index=None,
                                 persist_state="session", accept_new_options=True,
                                 placeholder="Choose a model, or type its name")
     else:
-        model = field.text_input("Model", key=f"model_{provider}", persist_state="session",
+        model = field.text_input("Model", key=f"{prefix}model_{provider}", persist_state="session",
                                  placeholder=f"for example {'llama3.2' if provider == 'ollama' else 'gpt-5-mini'}",
                                  help="Test the connection to choose from the models that the server has.")
     if tested and place in lists:

@@ -9,6 +9,8 @@ from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.tables import Run
 
 ACTIVE = ("queued", "running")
+# What a run of each kind is called while it goes on, and what it has done to a feature.
+DOES = {"label": ("Labeling", "labeled"), "score": ("Scoring", "scored")}
 
 
 def active_run(engine: Engine, extraction_id: int | None = None) -> Run | None:
@@ -43,9 +45,9 @@ def _panel(engine: Engine) -> None:
     finished = counts["done"] + counts["failed"]
     with st.container(border=True, gap="small"):
         if run.state in ACTIVE:
-            st.progress(finished / total if total else 0.0, text=f"Labeling: {finished:,} of {total:,}")
+            st.progress(finished / total if total else 0.0, text=f"{DOES[run.kind][0]}: {finished:,} of {total:,}")
         else:
             failed = f", {counts['failed']:,} failed" if counts["failed"] else ""
-            st.markdown(f"**Run {run.id} {run.state}**  \n{counts['done']:,} labeled{failed}")
+            st.markdown(f"**Run {run.id} {run.state}**  \n{counts['done']:,} {DOES[run.kind][1]}{failed}")
         st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
                      query_params={"x": str(run.extraction_id)})

@@ -28,6 +28,7 @@ STYLE = """
   border-bottom: calc(var(--s) * 3px + 1px) solid rgba(205, 125, 10, .95); padding: 0 1px;}
 .ms-peak {font-weight: 700;}
 .ms-mark {opacity: .38;}
+.ms-framed {outline: 1.5px dashed currentColor; outline-offset: 1px; border-radius: 2px;}
 .ms-chips {display: flex; flex-wrap: wrap; gap: .35rem; margin: .45rem 0 .3rem;}
 .ms-chip {font-family: "Source Code Pro", ui-monospace, monospace; font-size: .8rem; padding: .1rem .45rem;
   border-radius: .4rem; border: 1px solid color-mix(in srgb, currentColor 18%, transparent); white-space: nowrap;}
@@ -107,6 +108,20 @@ def best_example_html(examples: Examples | None, top: float, vocabulary: list[st
     cut = slice(start, start + width)
     spans, _strength = _spans(examples.tokens[best][cut], examples.activations[best][cut], top, vocabulary)
     return f'<span class="ms-text">{spans}</span>'
+
+
+def trial_html(window: dict) -> str:
+    """A misjudged window (as a ``Score`` keeps it): its active tokens, and the marked ones in a frame."""
+    parts = []
+    marks = set(window.get("marks", ()))
+    for at, (token, strength) in enumerate(zip(window["tokens"], window["strengths"], strict=True)):
+        inner = token_html(token)
+        if strength > 0:
+            value = f"strength {strength:.0f} of 10"
+            inner = f'<span class="ms-on" style="--s:{strength / 10:.2f}" title="{value}">{inner}</span>'
+        parts.append(f'<span class="ms-framed" title="marked for the judge">{inner}</span>' if at in marks else inner)
+    return (f'<div class="ms-row"><span class="ms-strength" title="strength of the strongest token, 0 to 10">'
+            f'{window["strength"]:.0f}</span><span class="ms-text">{"".join(parts)}</span></div>')
 
 
 def chips_html(pairs: Iterable[tuple[str, str]]) -> str:

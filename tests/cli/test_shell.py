@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from mistudio.settings import settings
 from mistudio.store import Label, session
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label, edit_label
@@ -80,6 +81,25 @@ def test_show_previews_the_prompt(toy):
     out, _err = shell("show", 3, "--prompt")
     assert "[system]" in out and " plaintiff" in out
     assert as_json("show", 3, "--prompt", "--provider", "embedded")["template"] == "completion-v1"
+
+
+def test_prompts_are_listed_and_previewed_with_ones_own_among_them(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path))
+    settings.cache_clear()
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "mine.md").write_text("=== system\nName it briefly.\n")
+    (tmp_path / "prompts" / "broken.md").write_text("Name it.")
+    out, _err = shell("prompts")
+    assert "standard-v2" in out and "Name it briefly." in out and "Not usable" in out and "broken" in out
+    listed = as_json("prompts")
+    hashes = {template["name"]: template["hash"] for template in listed["templates"]}
+    assert [template["own"] for template in listed["templates"]] == [True, False]
+    for template in ("mine", tmp_path / "prompts" / "mine.md"):
+        shown = as_json("show", 3, "--prompt", "--template", template)
+        assert shown["hash"] == hashes["mine"] and shown["messages"][0]["content"] == "Name it briefly."
+    assert as_json("show", 3, "--prompt")["hash"] == hashes["standard-v2"]
+    _out, err = shell("show", 3, "--prompt", "--template", "nowhere", status=1)
+    assert "nowhere" in err and "standard-v2" in err
 
 
 def test_search_by_word_and_by_meaning(engine, toy):

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from mistudio.errors import ReplyError
 from mistudio.label.answer import KINDS, answer_schema, parse_reply, storable
 
+pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence")
+
 GOOD = {"label": "closing brackets", "explanation": "Brackets that close a call.", "kind": "punctuation",
         "confidence": 0.9}
 TEXT = json.dumps(GOOD)

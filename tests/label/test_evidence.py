@@ -168,19 +168,18 @@ def test_promoted_tokens_right_after_peaks_are_counted_without_case_and_spaces(e
         feature.promoted = [["The ", 2.0], [" of", 1.0], [" never", 1.0], ["\n", 1.0]]
         work.add(feature)
     evidence = evidence_of(engine, toy, 0)
-    after = [window.segments[window.peak + 1][0].split()[:1] if window.segments[window.peak + 1:] else []
-             for window in evidence.windows]
-    following = [window.text[len("".join(text for text, _strength in window.segments[:window.peak + 1])):]
-                 for window in evidence.windows]
-    expected = {word: sum(text.startswith(f" {word}") for text in following) for word in ("the", "of")}
-    assert after and dict(evidence.predicted) == {word: count for word, count in expected.items() if count}
+    after = ["".join(text for text, _strength in window.segments[window.peak + 1:]) for window in evidence.windows]
+    seen = {word: sum(text.startswith(f" {word}") for text in after) for word in ("the", "of", "never")}
+    assert sum(seen.values()) and dict(evidence.predicted) == {word: count for word, count in seen.items() if count}
 
 
-def test_nothing_is_encoded_for_prompts_without_silent_windows(tmp_path):
+def test_nothing_is_encoded_where_it_decides_nothing(tmp_path):
     code = ("import sys; from mistudio.store import open_store; from tests.toy import add_toy_extraction; "
             "from mistudio.label.one import preview; from mistudio.label.config import LabelConfig; "
-            f"engine = open_store('sqlite:///{tmp_path}/t.db'); add_toy_extraction(engine); "
-            "preview(engine, 1, LabelConfig(provider='openai', model='any', negatives=0)); preview(engine, 1, "
+            "from mistudio.jobs.estimate import estimate; from mistudio.store.features import FeatureFilter; "
+            f"engine = open_store('sqlite:///{tmp_path}/t.db'); toy = add_toy_extraction(engine); "
+            "asked = dict(provider='openai', model='any'); estimate(engine, toy, LabelConfig(**asked, negatives=1), "
+            "FeatureFilter()); preview(engine, 1, LabelConfig(**asked, negatives=0)); preview(engine, 1, "
             "LabelConfig()); assert 'torch' not in sys.modules and 'transformers' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from mistudio.label.run import start_run
 
 from mistudio.errors import MistudioError, ReplyError
 from mistudio.label.answer import parse_reply
@@ -14,7 +15,6 @@ from mistudio.label.config import LabelConfig
 from mistudio.label.evidence import Evidence, EvidenceWindow
 from mistudio.label.prompts import evidence_text, render, repair
 from mistudio.label.prompts.templates import USUAL, label_templates, load_template
-from mistudio.label.run import start_run
 from mistudio.settings import settings
 from mistudio.store.features import FeatureFilter
 

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from mistudio.settings import settings
 from mistudio.store import session
 from mistudio.store.features import FeatureFilter, get_feature, list_features
 from mistudio.store.runs import get_run, list_runs, run_counts
@@ -161,3 +162,21 @@ def test_a_failed_regeneration_leaves_the_label_alone(engine, toy, server):
     assert test.error
     with session(engine) as work:
         assert get_feature(work, toy, 1)[1] is not None
+
+
+def test_a_prompt_of_ones_own_can_be_chosen(engine, toy, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path))
+    settings.cache_clear()
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "mine.md").write_text("=== system\nName it briefly.\n")
+    test = choose(visit("label"), server)
+    test.selectbox(key="model_list_openai").select(MODEL).run()
+    assert test.selectbox(key="prompt_template").options == ["mine", "standard-v2"]
+    test.selectbox(key="prompt_template").select("mine").run()
+    press(test, "Label 11 features")
+    wait_for_run(1)
+    with session(engine) as work:
+        assert get_run(work, 1).config["prompt"] == "mine"
+        _feature, label = get_feature(work, toy, 3)
+        assert label.prompt == "mine"
+    assert all(request["messages"][0]["content"] == "Name it briefly." for request in server.requests)

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import socket
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +23,19 @@ class Failure:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class Reset(Exception):
+    """Raised instead of an answer: the connection is reset."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer whose HTTP body is this text, whatever the protocol says; ``cut`` promises more of it than comes."""
+
+    body: str
+    content_type: str = "application/json"
+    cut: bool = False
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer whose text stopped for another reason than being finished."""
@@ -29,12 +44,16 @@ class Reply:
     finish: str = "stop"
 
 
+class _Threaded(ThreadingHTTPServer):
+    daemon_threads, block_on_close = True, False
+    request_queue_size = 128  # with the usual 5, a burst of connections waits a second for the kernel
+
+
 class LocalServer:
     """Serves on this machine while it is entered; ``handler`` finds it as its ``owner``."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0):
-        self.http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (handler,), {"owner": self}))
-        self.http.daemon_threads, self.http.block_on_close = True, False
+        self.http = _Threaded(("127.0.0.1", port), type("Handler", (handler,), {"owner": self}))
 
     @property
     def url(self) -> str:
@@ -58,8 +77,8 @@ class FakeServer(LocalServer):
 
     def __init__(self, models: list[str], port: int = 0, latency: float = 0.0):
         self.models, self.latency = models, latency
-        self.answer: Callable[[list[dict]], str | Reply | Failure] = plausible
-        self.replies: deque[str | Reply | Failure] = deque()
+        self.answer: Callable[[list[dict]], str | Reply | Raw | Failure] = plausible
+        self.replies: deque[str | Reply | Raw | Failure] = deque()
         self.gate: threading.Event | None = None
         self.free = 0
         self.requests: list[dict] = []
@@ -78,7 +97,7 @@ class FakeServer(LocalServer):
             came = self.arrived.wait_for(lambda: len(self.requests) >= count, timeout)
         assert came, f"only {len(self.requests)} prompts of {count} came"
 
-    def next_answer(self, body: dict) -> Reply | Failure:
+    def next_answer(self, body: dict) -> Reply | Raw | Failure:
         with self.arrived:
             self.requests.append(body)
             number = len(self.requests)
@@ -100,7 +119,7 @@ class FakeServer(LocalServer):
     def get(self, path: str, headers) -> tuple[int, dict | str]:
         raise NotImplementedError
 
-    def post(self, path: str, headers, body: dict) -> tuple[int, dict, dict[str, str]]:
+    def post(self, path: str, headers, body: dict | bytes) -> tuple[int, dict, dict[str, str]]:
         raise NotImplementedError
 
 
@@ -112,12 +131,21 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(*self.owner.get(self.path.split("?")[0].rstrip("/"), self.headers))
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-        self._send(*self.owner.post(self.path.split("?")[0].rstrip("/"), self.headers, body))
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = data if self.headers.get_content_maintype() == "multipart" else json.loads(data or b"{}")
+        try:
+            self._send(*self.owner.post(self.path.split("?")[0].rstrip("/"), self.headers, body))
+        except Reset:
+            # Without lingering, closing a socket resets its connection.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.rfile.close()
+            self.connection.close()
+            self.close_connection = True
 
     def _send(self, status: int, body: dict | str, headers: dict[str, str] | None = None) -> None:
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         headers = {"Content-Type": "application/json", "Content-Length": str(len(data)), **(headers or {})}
+        self.close_connection |= int(headers["Content-Length"]) > len(data)
         try:
             self.send_response(status)
             for name, value in headers.items():

@@ -2,7 +2,8 @@
 
 import time
 
-from tests.servers.base import Failure, FakeServer, serve_by_hand
+from tests.servers.base import Failure, FakeServer, Raw, serve_by_hand
+from tests.servers.batch_api import BatchAPI
 
 MODEL = "gpt-test"
 
@@ -14,24 +15,28 @@ class OpenAIServer(FakeServer):
                  formats: tuple[str, ...] = ("json_schema", "json_object")):
         super().__init__(models or [MODEL], port, latency)
         self.api_key, self.formats = api_key, formats
+        self.batches = BatchAPI(lambda body: self._complete(body)[:2])
 
     @property
     def base_url(self) -> str:
         return f"{self.url}/v1"
 
     def get(self, path: str, headers):
-        if path != "/v1/models":
-            return _error(404, f"no such path {path}", None)[:2]
         if self._refused(headers):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")[:2]
+        if path != "/v1/models":
+            return self.batches.get(path) or _error(404, f"no such path {path}", None)[:2]
         return 200, {"object": "list", "data": [
             {"id": model, "object": "model", "created": 0, "owned_by": "tests"} for model in self.models]}
 
-    def post(self, path: str, headers, body: dict):
-        if path != "/v1/chat/completions":
-            return _error(404, f"no such path {path}", None)
+    def post(self, path: str, headers, body: dict | bytes):
         if self._refused(headers):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        if path != "/v1/chat/completions":
+            return self.batches.post(path, headers, body) or _error(404, f"no such path {path}", None)
+        return self._complete(body)
+
+    def _complete(self, body: dict):
         if body.get("model") not in self.models:
             return _error(404, f"The model {body.get('model')!r} does not exist.", "model_not_found")
         wanted = body.get("response_format")
@@ -41,6 +46,9 @@ class OpenAIServer(FakeServer):
         if isinstance(answer, Failure):
             status, error, _none = _error(answer.status, answer.message, answer.code)
             return status, error, answer.headers
+        if isinstance(answer, Raw):
+            promised = len(answer.body.encode()) + 100 * answer.cut
+            return 200, answer.body, {"Content-Type": answer.content_type, "Content-Length": str(promised)}
         prompt = sum(len(message["content"]) for message in body["messages"]) // 4
         return 200, {
             "id": "chatcmpl-test", "object": "chat.completion", "created": int(time.time()), "model": body["model"],

@@ -50,6 +50,10 @@ class Provider(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Send nothing more, not even for calls that are under way."""
+        ...
+
 
 def make_provider(config: RunConfig, api_key: str | None = None) -> Provider:
     """The provider that the config asks for.

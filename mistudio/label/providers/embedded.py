@@ -53,6 +53,9 @@ class EmbeddedProvider:
         answer = {"label": label, "explanation": "", "kind": kind_of(prompt), "confidence": round(confidence, 3)}
         return Completion(json.dumps(answer), prompt_tokens, label_tokens, time.monotonic() - started)
 
+    def close(self) -> None:
+        """The model stays loaded: the process shares it."""
+
 
 def kind_of(prompt: str) -> str:
     """The kind that the marked tokens of a prompt's windows decide: number, punctuation, token, or "" when none is."""

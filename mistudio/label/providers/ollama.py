@@ -49,6 +49,9 @@ class OllamaProvider:
                           completion_tokens=reply.eval_count, seconds=time.monotonic() - started,
                           finish="length" if reply.done_reason == "length" else "stop")
 
+    def close(self) -> None:
+        self.client.close()
+
     def _context_for(self, messages: Messages) -> int:
         """Tokens of context to ask for. It never shrinks: another size makes Ollama load the model again."""
         characters = sum(len(message["content"]) for message in messages)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx2
 import openai
 from openai import DefaultHttpxClient, OpenAI
-from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
+from pydantic import AnyHttpUrl, BaseModel, Field, TypeAdapter, ValidationError
 
 from mistudio.errors import ProviderError, ProviderSetupError
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
@@ -17,6 +17,7 @@ from mistudio.settings import settings
 MOST_TOKENS = 2048
 # Of one call, by the client: with its growing pauses they last through a minute of errors.
 RETRIES = 4
+NO_COMPLETION = "The server's answer is not a chat completion."
 # What a server that refuses a JSON schema is offered next; prompt and parser do the rest.
 FORMATS = ("json_schema", "json_object", "none")
 
@@ -29,10 +30,9 @@ class OpenAIProvider:
 
     def __init__(self, config: RunConfig, api_key: str | None = None):
         """Raises: ProviderSetupError, when a key is missing."""
-        self.model = config.model
-        self.temperature = config.temperature
+        self.config, self.model = config, config.model
         self.rate_limits = 0
-        self.client = _client(config.base_url, api_key, config.timeout, self._count)
+        self.client = open_client(config.base_url, api_key, config.timeout, self._count)
         self._format = 0
 
     def _count(self, response: httpx2.Response) -> None:
@@ -44,40 +44,54 @@ class OpenAIProvider:
         first = self._format
         for place in range(first, len(FORMATS)):
             try:
-                reply = self._ask(messages, schema, FORMATS[place])
+                reply = self.client.chat.completions.create(
+                    **request_body(self.config, messages, schema, FORMATS[place]))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if place == len(FORMATS) - 1 or _is_unknown_model(error):
-                    raise _explained(error, self.model, self.client) from error
+                    raise explained(error, self.model, self.client) from error
                 continue
             except openai.OpenAIError as error:
-                raise _explained(error, self.model, self.client) from error
+                raise explained(error, self.model, self.client) from error
+            except ValueError as error:  # the client lets through what is not JSON
+                raise ProviderError(NO_COMPLETION, kind="no answer") from error
+            except RuntimeError as error:
+                if not self.client.is_closed():
+                    raise
+                raise ProviderError("The run has ended.", kind="stopped") from error
             # Only a format that brought an answer is remembered: a prompt may be bad for other reasons.
             self._format = max(self._format, place)
-            return _completion(reply, time.monotonic() - started)
+            return read_completion(reply, time.monotonic() - started)
         raise AssertionError("the last format returns or raises")
 
-    def _ask(self, messages: Messages, schema: dict, answer_format: str):
-        options: dict = {} if self.temperature is None else {"temperature": self.temperature}
-        if answer_format == "json_schema":
-            options["response_format"] = {"type": "json_schema",
-                                          "json_schema": {"name": "label", "schema": schema, "strict": True}}
-        elif answer_format == "json_object":
-            options["response_format"] = {"type": "json_object"}
-        return self.client.chat.completions.create(model=self.model, messages=messages,
-                                                   max_completion_tokens=MOST_TOKENS, **options)
+    def close(self) -> None:
+        self.client.close()
+
+
+def request_body(config: RunConfig, messages: Messages, schema: dict, answer_format: str = FORMATS[0]) -> dict:
+    """The body of one chat completion."""
+    body = {"model": config.model, "messages": messages, "max_completion_tokens": MOST_TOKENS}
+    if config.temperature is not None:
+        body["temperature"] = config.temperature
+    if answer_format == "json_schema":
+        body["response_format"] = {"type": "json_schema",
+                                   "json_schema": {"name": "label", "schema": schema, "strict": True}}
+    elif answer_format == "json_object":
+        body["response_format"] = {"type": "json_object"}
+    return body
 
 
 def list_openai_models(base_url: str | None = None, api_key: str | None = None) -> list[str]:
     """Names of the models the server lists. Raises: ProviderSetupError."""
-    client = _client(base_url, api_key, timeout=10)
+    client = open_client(base_url, api_key, timeout=10)
     try:
         return sorted(model.id for model in client.models.list())
     except openai.OpenAIError as error:
         raise ProviderSetupError(*_words(error, "", client), kind="setup") from error
 
 
-def _client(base_url: str | None, api_key: str | None, timeout: float,
-            on_response: Callable[[httpx2.Response], None] | None = None) -> OpenAI:
+def open_client(base_url: str | None, api_key: str | None, timeout: float,
+                on_response: Callable[[httpx2.Response], None] | None = None) -> OpenAI:
+    """A client for a server, with the key that may be sent there. Raises: ProviderSetupError."""
     known = settings()
     address = base_url or known.openai_base_url
     try:
@@ -98,11 +112,43 @@ def _client(base_url: str | None, api_key: str | None, timeout: float,
                   http_client=DefaultHttpxClient(event_hooks=hooks))
 
 
-def _completion(reply, seconds: float) -> Completion:
-    if not reply.choices:
-        raise ProviderError("The server answered without a choice.", kind="no answer")
-    choice, usage = reply.choices[0], reply.usage
-    refusal = getattr(choice.message, "refusal", None)
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = Field(None, ge=0, lt=2**31)
+    completion_tokens: int | None = Field(None, ge=0, lt=2**31)
+
+
+class _Reply(BaseModel):
+    """The part of a chat completion that counts; servers differ in the rest."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
+
+
+def read_completion(reply: object, seconds: float) -> Completion:
+    """What a server answered.
+
+    Args:
+        reply: the client's object, or the JSON of one.
+
+    Raises:
+        ProviderError: it is not a chat completion.
+    """
+    try:
+        known = _Reply.model_validate(reply, from_attributes=True)
+    except ValidationError as error:
+        raise ProviderError(NO_COMPLETION, kind="no answer") from error
+    choice, usage = known.choices[0], known.usage
+    refusal = choice.message.refusal
     finish = {"length": "length", "content_filter": "refusal"}.get(choice.finish_reason, "stop")
     return Completion(text=refusal or choice.message.content or "", finish="refusal" if refusal else finish,
                       prompt_tokens=usage.prompt_tokens if usage else None,
@@ -114,7 +160,8 @@ def _is_unknown_model(error: openai.APIStatusError) -> bool:
     return error.status_code == 404 or error.code == "model_not_found" or "not a valid model" in text
 
 
-def _explained(error: openai.OpenAIError, model: str, client: OpenAI) -> ProviderError:
+def explained(error: openai.OpenAIError, model: str, client: OpenAI) -> ProviderError:
+    """Why a call failed, in words."""
     message, hint = _words(error, model, client)
     if isinstance(error, openai.APITimeoutError):
         return ProviderError(message, hint, kind="timeout")

@@ -1,0 +1,42 @@
+"""The form that starts a scoring run: who judges, which labels, what it takes."""
+
+import streamlit as st
+
+from mistudio.jobs.estimate import estimate_scores
+from mistudio.jobs.scoring import start_scores
+from mistudio.label.providers import make_provider
+from mistudio.score.config import ScoreConfig
+from mistudio.ui.options import choose_options
+from mistudio.ui.page import Here
+from mistudio.ui.provider import choose_provider
+from mistudio.ui.selecting import choose_features
+from mistudio.ui.starting import before_start
+
+EXPLAINED = ("A score says how well a label tells windows where the feature is active from windows where it is silent. "
+             "Only windows of the test split are used, which no labeler has seen. **Detection**: a judge reads the "
+             "label and says which windows fit. **Fuzzing**: it says whether the right tokens are marked. Both are "
+             "balanced accuracies: 0.5 is guessing, 1 is perfect. **Embedding** asks nobody: it is the chance that an "
+             "active window is nearer to the label in meaning than a silent one. Beside each stands what labels of "
+             "other features score on the same windows.")
+
+
+def score_form(here: Here, *, busy: bool) -> str | None:
+    """Show the form. Returns the judge's key, for runs to go on with."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.caption(EXPLAINED)
+        choice = choose_provider(role="judge")
+        wanted = choose_features(here, "labeled", ("labeled", "filter", "chosen"), key="scored")
+        with st.expander("Options", icon=":material/tune:"):
+            options = choose_options(ScoreConfig, leave_out=("provider", "model", "base_url"))
+    config = ScoreConfig.checked(**choice.options(), **options)
+
+    def start() -> int:
+        if choice.provider != "none":
+            make_provider(config, choice.api_key)
+        return start_scores(here.engine, here.id, config, wanted)
+
+    with right:
+        before_start(here, config, wanted, verb="Score", ready=choice.ready, busy=busy, estimating=estimate_scores,
+                     start=start, api_key=choice.api_key)
+    return choice.api_key

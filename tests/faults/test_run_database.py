@@ -1,0 +1,134 @@
+"""A database that cannot be written for a while: the run says so, waits, and goes on; no answer is lost."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+from sqlalchemy import event
+
+from mistudio.jobs import background
+from mistudio.jobs.labeling import start_run
+from mistudio.jobs.work import work_run
+from mistudio.store import Feature, Label, items, runs, session
+from mistudio.store.items import Outcome
+from mistudio.store.labels import add_label, history
+from tests.label.helpers import EVERYTHING, LABELABLE, config_for, counts, labels_a_feature
+from tests.servers.openai_server import OpenAIServer
+
+# Another program: it holds the write lock until it is told to let go. What it leaves is what any program leaves that
+# lists the runs half a minute after this one's last sign of life.
+HOLDS_THE_LOCK = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.readline()
+other.execute("UPDATE run SET state = 'interrupted', owner = '', stop = ''")
+other.execute("COMMIT")
+"""
+WIDTH = 3
+
+
+class Watch:
+    """What a run reports: it has said a trouble (``troubled``), and all it said."""
+
+    def __init__(self):
+        self.troubled, self.said = threading.Event(), []
+
+    def __call__(self, progress):
+        self.said.append(progress.trouble)
+        if progress.trouble:
+            self.troubled.set()
+
+
+@pytest.fixture
+def server():
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture
+def run_id(engine, toy, server):
+    return start_run(engine, toy, config_for(server, concurrency=WIDTH, negatives=0), EVERYTHING)
+
+
+def assert_all_labeled_and_nothing_asked_twice(engine, server, run_id):
+    assert counts(engine, run_id) == {"queued": 0, "done": LABELABLE, "failed": 0, "skipped": 1}
+    assert labels_a_feature(engine) == [1] * LABELABLE
+    assert len(server.requests) == LABELABLE
+    with session(engine) as work:
+        run = runs.get_run(work, run_id)
+    assert (run.state, run.message, run.owner) == ("done", "", "")
+
+
+def test_while_another_program_locks_the_database_the_run_waits_and_takes_its_lease_back(engine, server, run_id):
+    server.gate, server.free = threading.Event(), 2
+    watch = Watch()
+    worker = threading.Thread(target=work_run, args=(engine, run_id), kwargs={"on_progress": watch})
+    worker.start()
+    server.wait_for_requests(2 + WIDTH)
+    other = subprocess.Popen([sys.executable, "-c", HOLDS_THE_LOCK, engine.url.database], text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout.readline() == "locked\n"
+    server.gate.set()
+    assert watch.troubled.wait(30)
+    assert len(server.requests) == 2 + WIDTH, "nothing more is asked than answers can wait for"
+    assert "cannot be written, so the run waits: database is locked" in next(filter(None, watch.said))
+    other.communicate("go\n", timeout=20)
+    worker.join(60)
+    assert watch.said[-1] == ""
+    assert_all_labeled_and_nothing_asked_twice(engine, server, run_id)
+
+
+def test_a_run_that_finds_the_database_locked_begins_later(engine, server, run_id):
+    other = subprocess.Popen([sys.executable, "-c", HOLDS_THE_LOCK, engine.url.database], text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout.readline() == "locked\n"
+    watch = Watch()
+    worker = threading.Thread(target=work_run, args=(engine, run_id), kwargs={"on_progress": watch})
+    worker.start()
+    assert watch.troubled.wait(30)
+    other.communicate("go\n", timeout=20)
+    worker.join(60)
+    assert_all_labeled_and_nothing_asked_twice(engine, server, run_id)
+
+
+def test_while_the_disk_is_full_the_run_waits_and_goes_on_afterwards(engine, server, run_id):
+    pages = [1]  # SQLite takes it for the size that the file has now
+
+    def limit(connection, _record, _proxy):
+        connection.execute(f"PRAGMA max_page_count = {pages[0]}")
+
+    event.listen(engine, "checkout", limit)
+    padded = server.answer
+    server.answer = lambda messages: padded(messages) + " " * 9000  # room for a few is left in the last pages
+    worker = background.launch(engine, run_id)
+    while not background.trouble(engine, run_id):
+        assert worker.is_alive(), "the disk was never full"
+        worker.join(0.1)
+    assert "disk is full" in background.trouble(engine, run_id)
+    closed = counts(engine, run_id)["done"]
+    assert len(server.requests) <= closed + WIDTH, "nothing more is asked than answers can wait for"
+    pages[0] = 1_000_000
+    worker.join(60)
+    assert background.trouble(engine, run_id) == ""
+    assert_all_labeled_and_nothing_asked_twice(engine, server, run_id)
+
+
+def test_an_answer_whose_transaction_failed_is_stored_when_it_is_given_again(engine, run_id):
+    with session(engine) as work:
+        runs.take_lease(work, run_id, "a")
+        first, second = (item.feature_id for item in items.queued_items(work, run_id, limit=2))
+    outcome = Outcome(labels=[(Label(feature_id=first, text="answer", origin="llm"), [])])
+    with pytest.raises(ZeroDivisionError), session(engine) as work:
+        assert items.finish_item(work, run_id, first, "a", outcome)
+        raise ZeroDivisionError
+    with session(engine) as work:  # somebody gets the number that the label had
+        add_label(work, Label(feature_id=second, text="written meanwhile", origin="human"))
+    with session(engine) as work:
+        assert items.finish_item(work, run_id, first, "a", outcome) == "done"
+    with session(engine) as work:
+        assert [label.text for label in history(work, first)] == ["answer"]
+        assert [label.text for label in history(work, second)] == ["written meanwhile"]
+        assert work.get_one(Feature, first).label_id == history(work, first)[0].id
