@@ -25,7 +25,7 @@ def export_file(
                                       "or features, windows and labels, in a folder for Neuronpedia.")] = "labels",
     creator: Annotated[str, typer.Option(help="With neuronpedia: id of the user there who owns all rows.")] = CREATOR,
 ) -> None:
-    """Write every current label to a file that names model, hook point, SAE and feature index."""
+    """Write every current label to a file that names model, hook point, SAE and feature index; or all to a folder."""
     engine, chosen = opened(db, extraction)
     if form == "neuronpedia":
         _export_folder(export_neuronpedia(engine, chosen.id, file, creator=creator), chosen.id, as_json)
