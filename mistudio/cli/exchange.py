@@ -25,7 +25,7 @@ def export_file(
                                       "or features, windows and labels, in a folder for Neuronpedia.")] = "labels",
     creator: Annotated[str, typer.Option(help="With neuronpedia: id of the user there who owns all rows.")] = CREATOR,
 ) -> None:
-    """Write every current label to a file that names model, hook point, SAE and feature index."""
+    """Write every current label to a file that names model, hook point, SAE and feature index; or all to a folder."""
     engine, chosen = opened(db, extraction)
     if form == "neuronpedia":
         _export_folder(export_neuronpedia(engine, chosen.id, file, creator=creator), chosen.id, as_json)
@@ -99,6 +99,6 @@ def _sentences(report: FeatureImportReport) -> list[str]:
         said.append(f"The density of {report.counted:,} features was not given: it is the share of the imported tokens "
                     "on which they are active.")
     said.append(f"{report.references:,} windows are known to be silent for the features that they do not name."
-                if report.references else "There is no window of which it is known that a feature is silent in it: "
-                "prompts have no silent windows to compare with, and scores none to judge.")
+                if report.references else "Nowhere is it known that a feature is silent: prompts have no silent "
+                "windows to compare with, and labels cannot be scored.")
     return [*said, "Next: python -m mistudio label, or streamlit run app.py"]

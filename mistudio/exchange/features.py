@@ -73,12 +73,20 @@ class FeatureImportReport:
     counted: int
 
 
+class _Numbers(dict[str, int]):
+    """Tokens numbered as they come."""
+
+    def __missing__(self, token: str) -> int:
+        number = self[token] = len(self)
+        return number
+
+
 @dataclass
 class Incoming:
     """Where the readers of all formats put what they find."""
 
     staged: Staging
-    ids: dict[str, int] = field(default_factory=dict)
+    ids: _Numbers = field(default_factory=_Numbers)
 
     def text(self, tokens: list[str], document: str | None, complete: bool = False) -> int:
         """The number of a text; the name of its document (the text itself, if None) alone decides its split."""
@@ -87,7 +95,7 @@ class Incoming:
 
     def split_text(self, tokens: list[str], document: int, split: int, complete: bool = False) -> int:
         """The same where document hash and split are known."""
-        ids = np.array([self.ids.setdefault(token, len(self.ids)) for token in tokens], dtype=np.int32)
+        ids = np.array([self.ids[token] for token in tokens], dtype=np.int32)
         if len(self.ids) > MOST_TOKEN_TEXTS:
             raise ExchangeError(f"There are more than {MOST_TOKEN_TEXTS:,} different tokens.",
                                 "No tokenizer has so many: write a text's tokens, not its words or sentences.")
@@ -119,7 +127,7 @@ def write_extraction(engine: Engine, incoming: Incoming, told: Told, config: Fea
             name=config.name or ", ".join(filter(None, (model, hook_point, sae))), model=model or "unknown",
             hook_point=hook_point or "unknown", sae=sae, sae_hash="", architecture="imported", d_in=0,
             d_sae=largest + 1, corpus=told.corpus or path.name, tokens=told.tokens or tokens, contexts=texts,
-            context_length=longest, window=config.window, dtype="", state="done", finished_at=now(),
+            context_length=longest, window=config.window, dtype="", state="done",
             config=config.model_dump(), vocabulary_hash=add_vocabulary(work, list(incoming.ids)))
         work.add(extraction)
         work.flush()
@@ -128,7 +136,7 @@ def write_extraction(engine: Engine, incoming: Incoming, told: Told, config: Fea
             writer.write(feature for _number, feature in part)
         references = staged.references(MOST_REFERENCES, config.window)
         add_references(work, extraction.id, references)
-        extraction.seconds = time.monotonic() - started
+        extraction.seconds, extraction.finished_at = time.monotonic() - started, now()
         work.add(extraction)
     return replace(writer.report, extraction=extraction.id, features=features, texts=texts, tokens=tokens,
                    references=len(references))

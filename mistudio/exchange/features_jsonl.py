@@ -3,10 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from mistudio.exchange.features import Incoming, Told
-from mistudio.exchange.lines import Activations, Amount, Index, Line, Read, Text, Token, Tokens, Weight, read_lines
+from mistudio.exchange.lines import (
+    Activations,
+    Amount,
+    Index,
+    Line,
+    Name,
+    Read,
+    Text,
+    Token,
+    Tokens,
+    Weight,
+    read_lines,
+)
 from mistudio.store.examples import SOURCES
 from mistudio.store.staging import SILENT
 
@@ -34,7 +46,7 @@ class FeatureLine(BaseModel):
     histogram: list[Bin] | None = None
     promoted: list[Promoted] | None = None
     suppressed: list[Promoted] | None = None
-    label: Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
+    label: Name | None = None
     explanation: Text = ""
 
     @field_validator("activations")

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
 
 from mistudio.errors import ExchangeError
 
 LONGEST_LINE = 1 << 24  # bytes
-# Lines of activations shrink to about a tenth; what shrinks to less than a hundredth is no such file.
-MOST_TIMES, MOST_SMALL = 100, 1 << 26
+# Lines of activations shrink to a tenth, and to a hundredth where a text comes back for many features.
+MOST_TIMES, MOST_SMALL = 500, 1 << 24
 MOST_TOKENS = 4096
 LARGEST_INDEX = 2**31 - 2
 
@@ -39,6 +39,7 @@ def _counting(values: list[float]) -> list[float]:
 
 Index = Annotated[int, Field(ge=0, le=LARGEST_INDEX)]
 Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_storable)]
 Token = Annotated[str, Field(max_length=1000)]
 Tokens = Annotated[list[Token], Field(min_length=1, max_length=MOST_TOKENS)]
 Activations = Annotated[list[float], Field(min_length=1, max_length=MOST_TOKENS), AfterValidator(_counting)]

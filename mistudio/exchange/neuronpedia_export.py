@@ -20,7 +20,7 @@ from sqlmodel import Session, col, select
 
 from mistudio.errors import ExchangeError
 from mistudio.exchange.neuronpedia import TOP, TOP_BIN, Notes
-from mistudio.model.hook_point import parse_hook_point
+from mistudio.model.hook_point import OUTPUT, parse_hook_point
 from mistudio.store import Extraction, Feature, Label, Score, session
 from mistudio.store.examples import SPLITS, Examples, load_examples, load_vocabulary
 from mistudio.store.extractions import get_extraction
@@ -32,6 +32,8 @@ CREATOR = "clkht01d40000jv08hvalcvly"
 BATCH = 1024  # features a file
 CONFIG = ("explanation_model_type", "explanation_type", "explanation_score_model", "explanation_score_type",
           "eval_type")
+# What the notes of an explanation tell of each of its scores.
+NOTED = {"method", "judge", "value", "baseline", "n", "created_at"}
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ class _Writer:
     def __init__(self, work: Session, extraction: Extraction, creator: str):
         self.work, self.extraction, self.creator = work, extraction, creator
         hook = parse_hook_point(extraction.hook_point)
-        self.hook_name, self.layer = hook.transformer_lens, hook.layer or 0
+        self.hook_name, self.layer = hook.transformer_lens, hook.layer or 0  # a module has no number
         self.model = _name(extraction.model.rpartition("/")[2])
-        place = "" if hook.place == "output" else f"{hook.place}-"
+        place = "" if hook.layer is None or hook.place == OUTPUT else f"{hook.place}-"
         self.source_set = _name(f"{place}{extraction.sae}")
         self.source = f"{self.layer}-{self.source_set}"
         self.at = now().replace(tzinfo=None).isoformat(timespec="milliseconds")
@@ -166,8 +168,7 @@ class _Writer:
 
     def _explanation(self, feature: Feature, label: Label, scores: list[Score]) -> dict:
         notes = Notes(explanation=label.explanation, kind=label.kind, provider=label.provider, author=label.author,
-                      scores=[{"method": score.method, "judge": score.judge, "value": score.value, "n": score.n,
-                               "created_at": score.created_at.isoformat()} for score in scores])
+                      scores=[score.model_dump(mode="json", include=NOTED) for score in scores])
         if label.model:
             self.explainers.add(label.model)
         return self._row(feature) | {
@@ -186,7 +187,9 @@ class _Writer:
 
     def _scores(self, label_ids: list[int]) -> dict[int, list[Score]]:
         found: dict[int, list[Score]] = {}
-        for score in self.work.exec(select(Score).where(col(Score.label_id).in_(label_ids)).order_by(Score.id)):
+        # Values of the select split were chosen for being high.
+        wanted = select(Score).where(col(Score.label_id).in_(label_ids), Score.split == "test").order_by(Score.id)
+        for score in self.work.exec(wanted):
             found.setdefault(score.label_id, []).append(score)
         return found
 

@@ -27,10 +27,11 @@ CREATE TABLE active (feature INTEGER, text INTEGER, source INTEGER, place REAL, 
                      PRIMARY KEY (feature, text, source)) WITHOUT ROWID;
 CREATE INDEX label_feature ON label (feature);
 """
-# Of a text, the features of which something is said, and whether that is all that there is to say.
-_COMPLETE = """
+# Texts that are said to be complete, or of which there are windows of all features, silent ones among them.
+_COMPLETE = f"""
 SELECT id, tokens, document, split FROM text WHERE complete
    OR (SELECT count(DISTINCT feature) FROM active WHERE text = text.id) = (SELECT count(*) FROM feature)
+   AND EXISTS (SELECT 1 FROM active WHERE text = text.id AND source = {SILENT} AND length(position) = 0)
 ORDER BY digest LIMIT ?
 """
 
