@@ -18,7 +18,7 @@ from mistudio.settings import settings
 MOST_TOKENS = 2048
 # Of one call, by the client: with its growing pauses they last through a minute of errors.
 RETRIES = 4
-NO_COMPLETION = "The server's answer is not a chat completion."
+NO_COMPLETION = "The server answered with something that is no chat completion."
 # What a server that refuses a JSON schema is offered next; prompt and parser do the rest.
 FORMATS = ("json_schema", "json_object", "none")
 
