@@ -190,6 +190,6 @@ def test_a_run_that_waits_for_files_says_so_and_can_be_asked_here(engine, toy, s
     run_id = start_run(engine, toy, config, FeatureFilter(indices=(0, 1)))
     write_requests(engine, run_id, tmp_path / "requests.jsonl")
     test = visit("label")
-    assert any(f"Run {run_id} · waiting" in expander.label for expander in test.expander)
+    assert any(f"Run {run_id} · labeling · waiting" in expander.label for expander in test.expander)
     assert any("answers that come as files" in info.value for info in test.info) and not test.error
     assert any(button.label == "Ask here instead (2 left)" for button in test.button)
