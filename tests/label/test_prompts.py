@@ -5,14 +5,14 @@ import re
 from dataclasses import replace
 
 import pytest
-from mistudio.label.run import start_run
 
 from mistudio.errors import MistudioError, ReplyError
+from mistudio.jobs.labeling import start_run
 from mistudio.label.answer import parse_reply
-from mistudio.label.ask import preview, template_of
 from mistudio.label.completion import completion_text
 from mistudio.label.config import LabelConfig
 from mistudio.label.evidence import Evidence, EvidenceWindow
+from mistudio.label.one import preview, template_of
 from mistudio.label.prompts import evidence_text, render, repair
 from mistudio.label.prompts.templates import USUAL, label_templates, load_template
 from mistudio.settings import settings
@@ -86,10 +86,11 @@ def test_the_completion_format_is_the_one_the_adapter_was_trained_on():
 
 def test_a_bad_reply_gets_one_question_back_but_not_a_completion_model():
     prompt = render(EVIDENCE, "standard-v2")
-    again = repair(prompt, "no idea", ReplyError("The reply is prose.", "prose"))
+    again = repair(prompt, "no idea", ReplyError("The reply is prose.", "prose"), "one JSON object")
     assert again.messages[:-2] == prompt.messages
     assert "The reply is prose." in again.messages[-1]["content"]
-    assert repair(render(EVIDENCE, "completion-v1"), "", ReplyError("Empty.", "empty")) is None
+    assert "with one JSON object" in again.messages[-1]["content"]
+    assert repair(render(EVIDENCE, "completion-v1"), "", ReplyError("Empty.", "empty"), "") is None
 
 
 def test_an_unknown_template_is_named_with_the_known_ones():
