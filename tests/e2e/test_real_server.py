@@ -26,7 +26,7 @@ MODEL = "local/SmolLM2-135M-Instruct"
 REVISION = "0" * 40
 # Without these ends this small model writes on and on: the server then knows only our limit of 2048 tokens.
 ENDS = {"stop_strings": ["}"], "max_time": 100}
-FEATURES = (1, 4)  # what this model, decoding greedily, names in good JSON
+FEATURES = (2, 3)  # what this model, decoding greedily, names in good JSON
 
 
 def hub_with(model_folder: Path, hub: Path) -> Path:
