@@ -7,7 +7,6 @@ from mistudio.jobs.labeling import start_run
 from mistudio.label.config import LabelConfig
 from mistudio.label.one import preview
 from mistudio.label.prompts.templates import USUAL, label_templates
-from mistudio.label.providers import make_provider
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, get_feature, neighbours
 from mistudio.ui.live import past_runs, show_live
@@ -48,15 +47,8 @@ def label_form(here: Here, *, busy: bool) -> str | None:
             if choice.provider != "embedded":
                 options["prompt"] = choose_prompt()
     config = LabelConfig.checked(**choice.options(), **options)
-
-    def start() -> int:
-        if config.provider != "embedded":
-            make_provider(config, choice.api_key)
-        return start_run(here.engine, here.id, config, wanted)
-
     with right:
-        before_start(here, config, wanted, verb="Label", ready=choice.ready, busy=busy, estimating=estimate,
-                     start=start, api_key=choice.api_key)
+        before_start(here, config, wanted, choice, verb="Label", busy=busy, estimating=estimate, starting=start_run)
     if wanted is not None:
         prompt_preview(here, config, wanted)
     return choice.api_key

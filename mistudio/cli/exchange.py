@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mistudio.cli.options import AsJson, Database, ExtractionId, checked, opened, takes
+from mistudio.cli.options import AsJson, Database, ExtractionId, opened, takes
 from mistudio.cli.output import Steps, plain, print_json
 from mistudio.errors import MistudioError
 from mistudio.exchange.features import FeatureImportConfig, FeatureImportReport
@@ -80,7 +80,7 @@ def import_features(
     """Make an extraction of features that were computed elsewhere: all of them or, if anything is wrong, none."""
     engine = open_store(db)
     with Steps() as progress:
-        report = read_features(engine, path, checked(FeatureImportConfig, given),
+        report = read_features(engine, path, FeatureImportConfig.checked(**given),
                                lambda share, where: progress("Reading", share, where))
     if as_json:
         print_json({"file": str(path)} | asdict(report))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mistudio.cli.options import AsJson, Database, checked, opened, takes
+from mistudio.cli.options import AsJson, Database, opened, takes
 from mistudio.cli.output import Steps, print_json
 from mistudio.demo.setup import LABELS, TOKENS, run_demo
 from mistudio.extract.config import ExtractConfig
@@ -39,7 +39,7 @@ def extract(
 
     The same command again goes on where a killed one stopped.
     """
-    config = checked(ExtractConfig, given)
+    config = ExtractConfig.checked(**given)
     if dry_run:
         _print_prediction(config, as_json)
         return

@@ -3,19 +3,17 @@
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy import Engine
 
-from mistudio.errors import MistudioError
 from mistudio.store import Extraction, open_store, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter
 
-Config = TypeVar("Config", bound=BaseModel)
 Database = Annotated[str | None, typer.Option(
     "--db", metavar="URL", help="Database; MISTUDIO_DATABASE_URL, or SQLite in the data folder, when not given.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
@@ -41,19 +39,6 @@ def takes(config: type[BaseModel]) -> Callable[[Callable], Callable]:
         return run
 
     return decorate
-
-
-def checked(config: type[Config], given: dict) -> Config:
-    """The config with the options that were set.
-
-    Raises:
-        MistudioError: one of them is not valid.
-    """
-    try:
-        return config(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}.") from error
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:

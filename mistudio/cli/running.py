@@ -11,13 +11,13 @@ from sqlalchemy import Engine
 from mistudio.cli.output import Steps, money, plain, print_json
 from mistudio.cli.reading import run_record
 from mistudio.errors import MistudioError
+from mistudio.jobs import DOES
 from mistudio.jobs.estimate import Estimate
 from mistudio.run.config import RunConfig
 from mistudio.store import items, session
 from mistudio.store import runs as run_store
 
 CANCELLED = 130
-DOES = {"label": ("Labeling", "labeled"), "score": ("Scoring", "scored")}
 
 
 def again(engine: Engine, given: dict, resume: int | None, retry_failed: int | None,
@@ -38,11 +38,11 @@ def again(engine: Engine, given: dict, resume: int | None, retry_failed: int | N
     return run_id
 
 
-def finish(engine: Engine, run_id: int, *, as_json: bool, report: Callable[[], None] | None = None) -> None:
+def finish(engine: Engine, run_id: int, *, as_json: bool, report: Callable[[Engine, int], None] | None = None) -> None:
     """Work on a run, print what came of it, and leave with the exit status that says so.
 
     Args:
-        report: prints more of a run that is done.
+        report: prints more of a run that has ended.
     """
     with session(engine) as work:
         waiting = run_store.get_run(work, run_id).state == "queued"
@@ -50,7 +50,7 @@ def finish(engine: Engine, run_id: int, *, as_json: bool, report: Callable[[], N
         _stay(engine, run_id, quiet=as_json)
     status = _report(engine, run_id, as_json)
     if report is not None and not as_json:
-        report()
+        report(engine, run_id)
     raise typer.Exit(status)
 
 

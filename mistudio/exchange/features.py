@@ -7,10 +7,11 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.config import JobConfig
 from mistudio.errors import ExchangeError
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import document_hash, split_of
@@ -30,10 +31,8 @@ MOST_REFERENCES = ExtractConfig.model_fields["references"].default
 FLOAT16 = np.finfo(np.float16)
 
 
-class FeatureImportConfig(BaseModel):
+class FeatureImportConfig(JobConfig):
     """What the files do not say. The shell and the stored row use this one object."""
-
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     name: str = Field("", description="A name for the extraction; made from model and SAE if empty.")
     model: str = Field("", description="Model that the features are of; as the files say if empty.")

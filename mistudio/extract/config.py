@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mistudio.config import JobConfig
 
 
-class ExtractConfig(BaseModel):
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
-
+class ExtractConfig(JobConfig):
     model: str = Field(description="Hugging Face id or local folder of the language model.")
     sae: str = Field(description="Folder, file or Hugging Face id of the SAE; in an id, owner/name:path names a folder "
                      "or file of the repository.")

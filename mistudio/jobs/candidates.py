@@ -110,7 +110,7 @@ class Maker:
             made.total.error = None
         if found and contest is None:
             if why:
-                found[0].label.evidence = {**found[0].label.evidence, "note": f"Nothing was compared: {why}"}
+                _note(found[0].label, why)
             made.labels = [(found[0].label, [])]
         elif found:
             self._choose(made, contest, found)
@@ -157,9 +157,12 @@ class Maker:
             with session(self.engine) as work:
                 before = current_label(work, best.shown.feature_id)
             old = _Candidate(before, score=contest.score(before, "select")) if before else None
-            if old and _value(old) >= _value(best):
+            # One that the judge failed on is no worse for that: it stays, as nothing was found to be better.
+            if old and (old.score is None or _value(old) >= _value(best)):
                 made.kept = before
                 made.kept_scores = self._scores(contest, old)
+        if best.score is None:
+            _note(best.label, contest.failure)
         found.sort(key=lambda candidate: candidate is best)
         made.labels = [(candidate.label, self._scores(contest, candidate, test=candidate is best and not made.kept))
                        for candidate in found]
@@ -169,6 +172,12 @@ class Maker:
         for score in filter(None, scores):
             score.label_id, score.run_id = candidate.label.id, self.run_id
         return [score for score in scores if score is not None]
+
+
+def _note(label: Label, why: str) -> None:
+    """Say beside the evidence why a label that was to be compared was not."""
+    before = label.evidence.get("note", "")
+    label.evidence = {**label.evidence, "note": f"{before} Nothing was compared: {why}".strip()}
 
 
 def _value(candidate: _Candidate) -> float:

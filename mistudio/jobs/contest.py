@@ -42,7 +42,7 @@ class Contest:
         Raises:
             NoEvidence: the select split has too few windows.
         """
-        self.method, self.total = config.choose_by, total
+        self.method, self.total, self.failure = config.choose_by, total, ""
         self.provider = provider if self.method in JUDGED else None
         self.config = ScoreConfig(
             provider=config.provider if self.provider else "none", model=config.model, base_url=config.base_url,
@@ -63,9 +63,11 @@ class Contest:
 
     def score(self, label: Label, split: str) -> Score | None:
         """The label's score on ``select``, ``test``, or the part of the select split that a revision is shown,
-        ``revise``; None when the split is too small or the judge failed."""
+        ``revise``; None when the split is too small or the judge failed (``failure`` then says why)."""
         if split not in self.trials:
             return None
         score, asked = score_label(self.method, label, None, self.trials[split], split, self.config, self.provider)
         self.total.count(asked.prompt_tokens, asked.completion_tokens)
+        if score is None:
+            self.failure = str(asked.error)
         return score

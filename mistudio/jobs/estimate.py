@@ -53,6 +53,8 @@ def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: Fe
              batch: bool = False) -> Estimate:
     """Estimate a labeling run over the matching features from the prompts of eight of them.
 
+    Each candidate is counted; revisions, and the calls by which a model judges candidates, are not.
+
     Args:
         batch: it is asked in batches, at their price.
 
@@ -68,9 +70,10 @@ def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: Fe
     def length(item: dict) -> list[int]:
         return [len(render(evidence_for(engine, item["feature_id"], config, rough=True), template).text)]
 
-    (characters,) = _means(queued, length, 1)
+    (characters,) = config.candidates * _means(queued, length, 1)
     answer = BARE if config.provider == "embedded" else _answer(config, ANSWER)
-    return _estimate(config, items, float(characters), answer, each, batch)
+    answers = tuple(config.candidates * tokens for tokens in answer)
+    return _estimate(config, items, float(characters), answers, each and config.candidates * each, batch)
 
 
 def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter, *,
@@ -109,7 +112,7 @@ def _estimate(config: RunConfig, items: list[dict], characters: float, answer: t
     width = config.concurrency or CONCURRENCY.get(config.provider, 1)
     return Estimate(
         features=count, skipped=len(items) - count, prompt_tokens=prompt, completion_tokens=completion,
-        cost=None if None in costs else (costs[0], costs[1]), free=config.provider in (*FREE, "none"),
+        cost=None if None in costs else (costs[0], costs[1]), free=config.provider in FREE,
         seconds=None if each is None or batch else each * count / width)
 
 

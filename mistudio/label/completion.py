@@ -1,5 +1,9 @@
 """The prompt of the embedded labeler. Its adapter was trained on exactly this text: change one, retrain the other."""
 
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+
 # Windows are worth little to a small model when they are faint, and no more than these fit what it was trained on.
 MINIMUM_STRENGTH = 3.0
 MOST_WINDOWS, MOST_TOKENS = 8, 6
@@ -38,6 +42,15 @@ def mark_name(token: str) -> str:
 def visible(text: str) -> str:
     """The text on one line: newlines, returns and tabs as backslash escapes."""
     return text.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+
+
+def marked(pieces: Iterable[tuple[str, bool]]) -> str:
+    """Texts on one line, those that are marked between << and >>; neighbours share their marks."""
+    written = ""
+    for inside, run in groupby(pieces, itemgetter(1)):
+        text = visible("".join(text for text, _inside in run))
+        written += f"<<{text}>>" if inside else text
+    return written
 
 
 def completion_text(tokens: list[str], windows: list[tuple[float, str, str, str]]) -> str:

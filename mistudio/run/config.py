@@ -2,16 +2,13 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from mistudio.errors import MistudioError
+from mistudio.config import JobConfig
 
 
-class RunConfig(BaseModel):
+class RunConfig(JobConfig):
     """Options of any run. An API key is never one of them: keys are handed over apart and never stored."""
-
-    # "model" is a word of the field here; pydantic would keep names that begin with "model_" for itself.
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     provider: str
     model: str = Field("", description="Name of the model as the provider knows it; the embedded one needs none.")
@@ -31,22 +28,6 @@ class RunConfig(BaseModel):
         if value and "@" in value.split("//")[-1].split("/")[0]:
             raise ValueError("an address must not hold a user name or password")
         return (value or "").strip() or None
-
-    @classmethod
-    def checked(cls, **values) -> Self:
-        """A config from what a user typed.
-
-        Raises:
-            MistudioError: a value is out of range; the message names the option.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            field = cls.model_fields.get(name)
-            raise MistudioError(f"The option {name} is not valid: {first['msg'].lower()}.",
-                                (field.description or "") if field else "") from error
 
     @classmethod
     def stored(cls, config: dict) -> Self:

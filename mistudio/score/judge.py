@@ -1,12 +1,11 @@
 """Ask a judge about windows: which fit a label (detection), or where the right tokens are marked (fuzzing)."""
 
 from functools import partial
-from itertools import groupby
 
 from mistudio.errors import ReplyError
 from mistudio.label.answer import json_values
 from mistudio.label.ask import Asked, Question, ask
-from mistudio.label.completion import visible
+from mistudio.label.completion import marked, visible
 from mistudio.label.prompts import Prompt, render_question
 from mistudio.label.providers import Provider
 from mistudio.score.trials import Trial
@@ -52,7 +51,9 @@ def judge(provider: Provider, asking: list[Call]) -> Asked[list[bool]]:
 
 def question(method: str, label: str, explanation: str, trials: tuple[Trial, ...]) -> Prompt:
     """The prompt of one call."""
-    show = _marked if method == "fuzzing" else lambda trial: visible(trial.text)
+    def show(trial: Trial) -> str:
+        return marked((text, method == "fuzzing" and at in trial.marks) for at, text in enumerate(trial.texts))
+
     lines = [f"Label: {visible(label)}", *([f"Explanation: {visible(explanation)}"] if explanation else []), "",
              "Windows", *(f"{number}. {show(trial)}" for number, trial in enumerate(trials, 1))]
     return render_question(TEMPLATES[method], "\n".join(lines))
@@ -90,11 +91,3 @@ def _question(count: int) -> Question[list[bool]]:
     form = (f'one JSON object with the key "answers", a list with one {{"window": number, "fits": true or false}} for '
             f"each of the {count} windows")
     return Question(SCHEMA, partial(parse_verdicts, count=count), form)
-
-
-def _marked(trial: Trial) -> str:
-    marked = ""
-    for inside, run in groupby(enumerate(trial.texts), lambda item: item[0] in trial.marks):
-        text = visible("".join(text for _place, text in run))
-        marked += f"<<{text}>>" if inside else text
-    return marked

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def _near(label: Label, wrong: Wrong | None, shown: tuple[Trial, ...], split: st
     started = time.monotonic()
     right, strength, _decile = _columns(shown)
     tried = [(label.text, label.explanation), *([(wrong.text, wrong.explanation)] if wrong else [])]
-    near = encode_labels(tried) @ encode([trial.text for trial in shown]).T
+    near = encode_labels(tried) @ _encoded(tuple(trial.text for trial in shown)).T
     baseline = of_ranking(right, near[1], strength).value if wrong else None
     score = _score("embedding", of_ranking(right, near[0], strength), shown, split, config, baseline)
     # Read as a verdict: as many windows fit as are active, the nearest ones.
@@ -100,6 +101,12 @@ def _near(label: Label, wrong: Wrong | None, shown: tuple[Trial, ...], split: st
     score.misjudged = [trial.record(bool(said)) for trial, said in zip(shown, fits, strict=True) if trial.right != said]
     score.seconds = time.monotonic() - started
     return score
+
+
+@lru_cache(maxsize=128)
+def _encoded(texts: tuple[str, ...]) -> np.ndarray:
+    """Candidates for one feature are tried on the same windows: they are encoded once. 60 kB an entry."""
+    return encode(list(texts))
 
 
 def _score(method: str, quality: Quality, shown: tuple[Trial, ...], split: str, config: ScoreConfig,

@@ -7,6 +7,7 @@ from html import escape
 import streamlit as st
 
 from mistudio.errors import MistudioError
+from mistudio.jobs import DOES
 from mistudio.jobs.background import launch, trouble
 from mistudio.label.providers import FREE
 from mistudio.run import loop
@@ -18,7 +19,7 @@ from mistudio.store.scores import scores_of
 from mistudio.store.tables import Run, now
 from mistudio.ui import resources
 from mistudio.ui.page import Here, guard, link, show_error
-from mistudio.ui.running import ACTIVE, DOES
+from mistudio.ui.running import ACTIVE
 from mistudio.ui.scores import scores_line
 from mistudio.ui.tokens import best_example_html, markdown_safe
 
@@ -31,7 +32,7 @@ EXPECTED = ("paused", "waiting")
 
 def spend(run: Run) -> str:
     """What a run cost so far; never a zero for what is not known."""
-    if run.config.get("provider") in (*FREE, "none"):
+    if run.config.get("provider") in FREE:
         return "runs on your machine"
     return "unknown" if run.cost is None else f"${run.cost:,.4f}"
 

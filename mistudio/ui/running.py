@@ -4,13 +4,12 @@ import streamlit as st
 from sqlalchemy import Engine
 
 from mistudio.errors import MistudioError
+from mistudio.jobs import DOES
 from mistudio.store.engine import session
 from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.tables import Run
 
 ACTIVE = ("queued", "running")
-# What a run of each kind is called while it goes on, and what it has done to a feature.
-DOES = {"label": ("Labeling", "labeled"), "score": ("Scoring", "scored")}
 
 
 def active_run(engine: Engine, extraction_id: int | None = None) -> Run | None:

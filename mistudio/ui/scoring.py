@@ -4,7 +4,6 @@ import streamlit as st
 
 from mistudio.jobs.estimate import estimate_scores
 from mistudio.jobs.scoring import start_scores
-from mistudio.label.providers import make_provider
 from mistudio.score.config import ScoreConfig
 from mistudio.ui.options import choose_options
 from mistudio.ui.page import Here
@@ -30,13 +29,7 @@ def score_form(here: Here, *, busy: bool) -> str | None:
         with st.expander("Options", icon=":material/tune:"):
             options = choose_options(ScoreConfig, leave_out=("provider", "model", "base_url"))
     config = ScoreConfig.checked(**choice.options(), **options)
-
-    def start() -> int:
-        if choice.provider != "none":
-            make_provider(config, choice.api_key)
-        return start_scores(here.engine, here.id, config, wanted)
-
     with right:
-        before_start(here, config, wanted, verb="Score", ready=choice.ready, busy=busy, estimating=estimate_scores,
-                     start=start, api_key=choice.api_key)
+        before_start(here, config, wanted, choice, verb="Score", busy=busy, estimating=estimate_scores,
+                     starting=start_scores)
     return choice.api_key

@@ -1,7 +1,6 @@
 """Home's long jobs: the demo, an extraction of one's own, and how far the running one is."""
 
 import streamlit as st
-from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlmodel import select
 
@@ -101,10 +100,9 @@ def _checked(values: dict) -> ExtractConfig | None:
         st.caption("Name a model and an SAE to start.")
         return None
     try:
-        return ExtractConfig(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        show_error(MistudioError(f"The option {first['loc'][0]} is not valid: {first['msg'].lower()}."))
+        return ExtractConfig.checked(**given)
+    except MistudioError as error:
+        show_error(error)
         return None
 
 

@@ -6,25 +6,24 @@ import streamlit as st
 
 from mistudio.jobs.background import launch
 from mistudio.jobs.estimate import Estimate
+from mistudio.jobs.work import provider_of
 from mistudio.run.config import RunConfig
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, count_features
 from mistudio.ui.live import duration
 from mistudio.ui.page import Here, guard
+from mistudio.ui.provider import Choice
 from mistudio.ui.tokens import markdown_safe
 
-Estimating = Callable[..., Estimate]
 
-
-def before_start(here: Here, config: RunConfig, wanted: FeatureFilter | None, *, verb: str, ready: bool, busy: bool,
-                 estimating: Estimating, start: Callable[[], int], api_key: str | None) -> None:
+def before_start(here: Here, config: RunConfig, wanted: FeatureFilter | None, choice: Choice, *, verb: str, busy: bool,
+                 estimating: Callable[..., Estimate], starting: Callable[..., int]) -> None:
     """The estimate of a job, and its button.
 
     Args:
         verb: ``Label`` or ``Score``.
-        ready: whether everything needed was chosen.
-        estimating: makes the estimate from engine, extraction id, config and filter.
-        start: queues the run and returns its id.
+        estimating, starting: make the estimate, and queue the run and return its id, from engine, extraction id, config
+            and filter.
     """
     with st.container(border=True), guard():
         st.subheader("Before you start")
@@ -38,20 +37,21 @@ def before_start(here: Here, config: RunConfig, wanted: FeatureFilter | None, *,
         found = _estimated(here.id, verb, config.model_dump_json(), wanted.as_dict(), str(here.engine.url), estimating,
                            here, config, wanted)
         show_estimate(found, verb)
-        if not ready:
+        if not choice.ready:
             st.caption("Choose a model to start.")
         elif busy:
             st.caption("A run is going on. Start another when it has ended.")
         if st.button(f"{verb} {found.features:,} feature{'s' if found.features != 1 else ''}", type="primary",
-                     icon=":material/play_arrow:", disabled=busy or not ready or not found.features):
-            run_id = start()
-            launch(here.engine, run_id, api_key)
+                     icon=":material/play_arrow:", disabled=busy or not choice.ready or not found.features):
+            provider_of(config, choice.api_key)
+            run_id = starting(here.engine, here.id, config, wanted)
+            launch(here.engine, run_id, choice.api_key)
             st.session_state["shown_run"] = run_id
             st.rerun()
 
 
 @st.cache_data(ttl=15, max_entries=32, show_spinner=False)
-def _estimated(extraction_id: int, verb: str, options: str, which: dict, url: str, _estimating: Estimating,
+def _estimated(extraction_id: int, verb: str, options: str, which: dict, url: str, _estimating: Callable[..., Estimate],
                _here: Here, _config: RunConfig, _wanted: FeatureFilter) -> Estimate:
     """Kept for a short while: each widget on the page would ask for it again."""
     return _estimating(_here.engine, extraction_id, _config, _wanted)

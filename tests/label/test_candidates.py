@@ -6,6 +6,7 @@ from itertools import cycle
 import pytest
 
 from mistudio.errors import MistudioError
+from mistudio.jobs.estimate import estimate
 from mistudio.jobs.labeling import start_run
 from mistudio.jobs.work import work_run
 from mistudio.label.config import LabelConfig
@@ -100,6 +101,26 @@ def test_a_label_that_is_there_stays_unless_a_new_one_is_better(engine, toy, ser
     with session(engine) as work:
         assert runs.run_counts(work, run_id)["done"] == 1
         assert runs.get_run(work, run_id).prompt_tokens > 0
+
+
+def test_a_judge_that_fails_decides_nothing(engine, toy, server):
+    with session(engine) as work:
+        feature, _label = get_feature(work, toy, 0)
+        add_label(work, Label(feature_id=feature.id, text=GOOD, origin="llm"))
+    made = answering((BAD,))
+    server.answer = lambda messages: ("no verdict" if f"Label: {GOOD}" in messages[-1]["content"]
+                                      or "cannot be used" in messages[-1]["content"] else made(messages))
+    _run, label, labels, _scores = run_one(engine, toy, config_for(server, keep_better=True, choose_by="detection"))
+    assert label.text == GOOD and len(labels) == 2, "it stays: nothing was found to be better"
+    server.answer = lambda messages: "no verdict" if messages[0]["content"].startswith("You check") else made(messages)
+    _run, label, _labels, scores = run_one(engine, toy, config_for(server, candidates=2, choose_by="detection"))
+    assert label.text == BAD and not scores[label.id], "no score is not a score of nothing"
+    assert "Nothing was compared: The reply" in label.evidence["note"]
+
+
+def test_an_estimate_counts_each_candidate(engine, toy, server):
+    one, three = (estimate(engine, toy, config_for(server, candidates=count), ONE) for count in (1, 3))
+    assert three.prompt_tokens == pytest.approx(tuple(3 * tokens for tokens in one.prompt_tokens), abs=3)
 
 
 def test_without_enough_windows_to_compare_there_is_one_label_that_says_so(engine, server):

@@ -6,14 +6,13 @@ comes last. Templates are files (``prompts.templates``); the embedded labeler's 
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from mistudio.errors import ReplyError
-from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text, visible
-from mistudio.label.evidence import Evidence, EvidenceWindow
+from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text, marked, visible
+from mistudio.label.evidence import Evidence
 from mistudio.label.prompts.templates import hash_of, label_template, load_template
 
 COMPLETION = "completion-v1"
@@ -83,8 +82,7 @@ def revise(prompt: Prompt, reply: str, misjudged: list[dict]) -> Prompt:
 
 
 def _of_trial(window: dict) -> str:
-    pairs = zip(window["tokens"], window["strengths"], strict=True)
-    return "".join(f"<<{visible(text)}>>" if strength else visible(text) for text, strength in pairs)
+    return marked((text, strength > 0) for text, strength in zip(window["tokens"], window["strengths"], strict=True))
 
 
 def repair(prompt: Prompt, reply: str, error: ReplyError, form: str) -> Prompt | None:
@@ -118,7 +116,9 @@ def evidence_text(evidence: Evidence) -> str:
         active = ", ".join(f"{_quote(text)} {max(1, round(strength))}"
                            for place, (text, strength) in enumerate(window.segments)
                            if strength or place == window.peak)
-        lines += [f"{number}. {_marked(window)}", f"   active: {active}"]
+        shown = marked((text, strength > 0 or place == window.peak)
+                       for place, (text, strength) in enumerate(window.segments))
+        lines += [f"{number}. {shown}", f"   active: {active}"]
     if evidence.negatives:
         lines += ["", "Silent windows"]
         lines += [f"{number}. {visible(window.text)}" for number, window in enumerate(evidence.negatives, 1)]
@@ -134,14 +134,6 @@ def _completion(evidence: Evidence) -> str:
         (window.strength, "".join(text for text, _strength in window.segments[:window.peak]),
          window.segments[window.peak][0], "".join(text for text, _strength in window.segments[window.peak + 1:]))
         for window in used])
-
-
-def _marked(window: EvidenceWindow) -> str:
-    marked = ""
-    for active, run in groupby(enumerate(window.segments), lambda item: item[1][1] > 0 or item[0] == window.peak):
-        text = visible("".join(segment[0] for _place, segment in run))
-        marked += f"<<{text}>>" if active else text
-    return marked
 
 
 def _quote(text: str) -> str:

@@ -9,8 +9,8 @@ from mistudio.run.config import RunConfig
 
 Messages = list[dict[str, str]]
 
-# Providers that run on the user's own machine and cost nothing.
-FREE = ("ollama", "embedded")
+# Providers that run on the user's own machine and cost nothing; "none" is a scoring run that asks nobody.
+FREE = ("ollama", "embedded", "none")
 # Calls at a time when the user sets none.
 CONCURRENCY = {"openai": 8, "ollama": 2, "embedded": 1}
 
