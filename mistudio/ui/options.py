@@ -9,8 +9,15 @@ from pydantic.fields import FieldInfo
 NAMES = {"examples": "Examples shown", "strategy": "Which examples", "negatives": "Silent examples",
          "window": "Tokens of an example", "factual": "One-token features by statistics",
          "concurrency": "Calls at a time", "replace_human": "Replace labels by people", "timeout": "Timeout (seconds)",
-         "sae": "SAE", "prepend_bos": "Begin with BOS", "pack": "Pack documents", "dtype": "Number format"}
+         "budget_dollars": "Budget (US dollars)", "budget_tokens": "Budget (tokens)",
+         "choose_by": "Choose candidates by", "revise_below": "Revise below (score)",
+         "keep_better": "Keep the present label if it is better", "per_call": "Windows a call",
+         "active": "Active windows", "silent": "Silent windows", "baseline": "Share with a wrong label",
+         "again": "Score again", "sae": "SAE", "prepend_bos": "Begin with BOS", "pack": "Pack documents",
+         "dtype": "Number format"}
 
+# What an empty field means, where nothing is chosen in its place.
+UNSET = {"budget_dollars": "no limit", "budget_tokens": "no limit", "revise_below": "never"}
 AS_IT_SAYS = {"as the SAE's files say": None, "yes": True, "no": False}
 
 
@@ -52,7 +59,7 @@ def _widget(config: type[BaseModel], name: str) -> Any:
     return st.number_input(
         shown, min_value=None if low is None else kind(low), max_value=None if high is None else kind(high),
         value=None if field.default is None else kind(field.default), step=1 if whole else (1.0 if high != 2 else 0.1),
-        placeholder="automatic", **common)
+        placeholder=UNSET.get(name, "automatic"), **common)
 
 
 def _limit(field: FieldInfo, *sides: str) -> float | None:
