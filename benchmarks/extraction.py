@@ -59,7 +59,7 @@ def forward(loaded: LoadedModel, hook_point: str, batches: list[Contexts]) -> No
 
 
 def peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a large matrix product, the best of some: the figure to be a share of."""
+    """Floating-point operations a second of a large matrix product, the best of six: what to be a share of."""
     side = 8192 if device.type == "cuda" else 2048
     one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best = 0.0
@@ -110,8 +110,8 @@ def main(
     print(f"ratio          {spent['bare forward'] / spent['extraction']:10.2f}")
     rate = flops_a_token(loaded, sae, hook_point) * counted / spent["extraction"]
     most = peak(loaded.device, loaded.model.dtype)
-    print(f"extraction     {rate / 1e12:10.3f} TFLOP/s of model and encoder, {rate / most:.0%} of the {most / 1e12:.3f} "
-          "of a large matrix product")
+    print(f"extraction     {rate / 1e12:10.3f} TFLOP/s of model and encoder, {rate / most:.0%} of the "
+          f"{most / 1e12:.3f} of a large matrix product")
     print(f"peak memory    {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:10,.0f} MB")
 
 
