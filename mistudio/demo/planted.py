@@ -1,22 +1,25 @@
-"""Planted concepts: what seed labels of one SAE rarely show, found in the demo corpus by patterns of our own.
+"""Planted concepts: what seed labels of one SAE rarely show, found in text by patterns of our own.
 
-A concept is a label and a pattern; the active token is the one where the pattern's first group (or the whole match)
-starts. Further concepts come from the corpus' tokens themselves: a word, a word after another, a piece of a word.
+The active token of a window is one of those that a concept's pattern marks. Further concepts come from the texts'
+tokens themselves: a word, a word after another, a piece of a word. None of the held-out concepts is among them.
 """
 
 import random
 import re
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-from mistudio.demo.concepts import CONCEPTS
-from mistudio.extract.corpus import Document
+from mistudio.demo.concepts import Concept, concepts, tells_held_out
+from mistudio.extract.corpus import Document, document_hash
 
 FEWEST, MOST = 6, 60  # windows of a concept
+RESERVED = 4  # one document in so many is for the benchmark, not for training
 
 
 class Window(NamedTuple):
@@ -28,33 +31,48 @@ class Window(NamedTuple):
     after: str
 
 
+def is_reserved(document: Document) -> bool:
+    """Whether no labeler was trained on a document of the demo's corpus."""
+    return document_hash(f"planted/{document.name}") % RESERVED == 0
+
+
 def planted(documents: list[Document], tokenizer: PreTrainedTokenizerBase, *, automatic: int, seed: int,
             ) -> dict[str, list[Window]]:
-    """Windows of every planted concept by its label, and of ``automatic`` concepts made from the corpus' tokens."""
+    """Windows of every concept to train on by its label, and of ``automatic`` concepts made from the texts' tokens."""
     chosen = random.Random(seed)
-    pieces = [(document.text, _spans(document.text, tokenizer)) for document in documents]
-    found: dict[str, list[Window]] = {}
-    for label, pattern in CONCEPTS.items():
-        windows = []
-        for text, spans in chosen.sample(pieces, len(pieces)):
-            matches = list(re.finditer(pattern, text))
-            for match in chosen.sample(matches, min(2, len(matches))):
-                windows.append(_window(text, _covering(spans, match.start(1 if match.re.groups else 0))))
-            if len(windows) >= MOST:
-                break
-        found[label] = windows
+    pieces = [(document.text, token_spans(document.text, tokenizer)) for document in documents]
+    found = {concept.label: _windows_of(concept, pieces, chosen) for concept in concepts() if not concept.held_out}
     found.update(_automatic(pieces, automatic, chosen))
-    return {label: windows for label, windows in found.items() if len(windows) >= FEWEST}
+    return {label: windows for label, windows in found.items()
+            if len(windows) >= FEWEST and not tells_held_out(label, (window[1:] for window in windows))}
 
 
-def _spans(text: str, tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, int]]:
+def _windows_of(concept: Concept, pieces: list, chosen: random.Random) -> list[Window]:
+    windows: list[Window] = []
+    for text, spans in chosen.sample(pieces, len(pieces)):
+        found = concept.spans(text)
+        for start, end in chosen.sample(found, min(2, len(found))):
+            if tokens := covered(spans, start, end):
+                windows.append(_window(text, spans[chosen.choice(tokens)]))
+        if len(windows) >= MOST:
+            break
+    return windows
+
+
+def token_spans(text: str, tokenizer: PreTrainedTokenizerBase) -> list[tuple[int, int]]:
+    """Where each token of a text starts and ends, in characters."""
     # Offsets may leave out a token's leading space, so each token starts where the one before ended.
     ends = [end for _start, end in tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
     return [(start, end) for start, end in zip([0, *ends], ends, strict=False) if end > start]
 
 
-def _covering(spans: list[tuple[int, int]], place: int) -> tuple[int, int]:
-    return next(span for span in spans if span[1] > place)
+def covered(spans: list[tuple[int, int]], start: int, end: int) -> list[int]:
+    """The places of the tokens that lie at least half in a stretch of text; if none does, of the first that touches it.
+    """
+    touching = range(bisect_right(spans, start, key=itemgetter(1)), bisect_left(spans, end, key=itemgetter(0)))
+    inside = [place for place in touching
+              if 2 * (min(end, spans[place][1]) - max(start, spans[place][0])) >= spans[place][1] - spans[place][0]]
+    return inside or list(touching[:1])
 
 
 def _window(text: str, span: tuple[int, int]) -> Window:

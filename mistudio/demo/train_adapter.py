@@ -2,8 +2,8 @@
 
     python -m mistudio.demo.train_adapter --seed-labels seed.jsonl --out mistudio/demo/adapter
 
-The seed labels (features of one SAE, each labeled by a strong LLM) quote third-party text and are not part of this
-project; planted concepts (``planted.py``) add what they rarely show. LoRA: Hu et al. 2021, arXiv:2106.09685, through
+The seed labels (features of SAEs, each labeled by a strong LLM) quote third-party text and are not part of this
+project; planted concepts (``planted.py``) add what they rarely show. What would teach a held-out concept is left out. LoRA: Hu et al. 2021, arXiv:2106.09685, through
 the ``peft`` library. Seeded. 80 seed features, chosen by a hash of their index, are never trained on and measure the
 result: ``python -m mistudio.demo.measure_adapter``. On a CPU that others use too set ``OMP_NUM_THREADS=1``: threads
 waiting for each other cost more than they bring.
@@ -23,21 +23,21 @@ import numpy as np
 import torch
 import typer
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
 
+from mistudio.demo.concepts import tells_held_out
 from mistudio.demo.corpus import demo_documents
 from mistudio.demo.fetch import demo_model
-from mistudio.demo.planted import Window, planted
+from mistudio.demo.planted import Window, is_reserved, planted
 from mistudio.extract.corpus import document_hash
+from mistudio.extract.corpus.text import text_documents
 from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text
 
 HELD_OUT = 80
 RANK, ALPHA = 16, 32
 BATCH, LEARNING_RATE, WARM_UP = 8, 5e-4, 20
-DRAWN_WINDOWS = (3, 7)  # the fewest and the most that a training prompt shows
-PLANTED_SHARE = 0.5  # of the planted concepts, drawn anew each epoch: the seed labels stay in the majority
+DRAWN_WINDOWS = (3, 6)  # the fewest and the most that a training prompt shows
 CORPUS_CHARACTERS = 3_000_000
 IGNORED = -100  # the target of positions that the loss leaves out
 
@@ -62,13 +62,19 @@ class Sample:
         return completion_text([window.active for window in windows], windows)
 
 
-def read_seed(path: Path) -> tuple[list[Sample], list[Sample]]:
-    """Seed labels as samples: those to train on, and the held-out ones with their labels untouched."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows.sort(key=lambda row: document_hash(f"feature {row['feature']}"))
-    kept_out = [Sample(row["label"], _windows(row)) for row in rows[:HELD_OUT]]
-    train = [Sample(_target(row), _windows(row)) for row in rows[HELD_OUT:] if row["kind"] != "unclear"]
-    return train, kept_out
+def read_seed(paths: list[Path]) -> tuple[list[Sample], list[Sample]]:
+    """Seed labels as samples: those to train on, and the first file's held-out ones with their labels untouched."""
+    train: list[Sample] = []
+    kept_out: list[Sample] = []
+    for path in paths:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows.sort(key=lambda row: document_hash(f"feature {row['feature']}"))
+        if not kept_out:
+            kept_out = [Sample(row["label"], _windows(row)) for row in rows[:HELD_OUT]]
+            rows = rows[HELD_OUT:]
+        train += [Sample(_target(row), _windows(row)) for row in rows if row["kind"] != "unclear"]
+    return [sample for sample in train
+            if not tells_held_out(sample.label, (window[1:] for window in sample.windows))], kept_out
 
 
 def _windows(row: dict) -> list[Window]:
@@ -90,9 +96,12 @@ def _target(row: dict) -> str:
     return label
 
 
-def planted_samples(tokenizer: PreTrainedTokenizerBase, automatic: int, seed: int) -> list[Sample]:
-    documents, size = [], 0
+def planted_samples(tokenizer: PreTrainedTokenizerBase, texts: Path | None, automatic: int, seed: int) -> list[Sample]:
+    """Planted concepts in the demo's corpus, without the benchmark's documents, and in a folder of other texts."""
+    documents, size = list(text_documents(texts)) if texts else [], 0
     for document in demo_documents():
+        if is_reserved(document):
+            continue
         documents.append(document)
         size += len(document.text)
         if size > CORPUS_CHARACTERS:
@@ -119,8 +128,7 @@ def with_drawn_strengths(sample: Sample, chosen: random.Random) -> Sample:
 def epoch_batches(seeds: list[Sample], extra: list[Sample], chosen: random.Random,
                   tokenizer: PreTrainedTokenizerBase) -> list[list[tuple[list[int], list[int]]]]:
     """One epoch's batches in random order, each of rows of about the same length."""
-    some = chosen.sample(extra, round(PLANTED_SHARE * len(extra)))
-    samples = [*seeds, *(with_drawn_strengths(sample, chosen) for sample in some)]
+    samples = [*seeds, *(with_drawn_strengths(sample, chosen) for sample in extra)]
     rows = sorted((draw(sample, chosen, tokenizer) for sample in samples), key=lambda row: len(row[0]))
     batches = [rows[first:first + BATCH] for first in range(0, len(rows), BATCH)]
     chosen.shuffle(batches)
@@ -150,21 +158,19 @@ def train(seeds: list[Sample], extra: list[Sample], tokenizer: PreTrainedTokeniz
     """Train, and save the adapter in ``out`` after every epoch."""
     folder, chosen = demo_model(), random.Random(seed)
     torch.manual_seed(seed)
-    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="eager")
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
     base.to("cuda" if torch.cuda.is_available() else "cpu")
     model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear",
                                             task_type="CAUSAL_LM"))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE)
-    steps = epochs * math.ceil((len(seeds) + round(PLANTED_SHARE * len(extra))) / BATCH)
+    steps = epochs * math.ceil((len(seeds) + len(extra)) / BATCH)
     schedule = get_cosine_schedule_with_warmup(optimizer, WARM_UP, steps)
     model.train()
     started, step, losses = time.monotonic(), 0, []
     for _epoch in range(epochs):
         for rows in epoch_batches(seeds, extra, chosen, tokenizer):
-            # Float32 master weights, bfloat16 arithmetic: without this peft would compute the adapter in float32.
-            with disable_input_dtype_casting(model), torch.autocast(base.device.type, torch.bfloat16):
-                loss = loss_of(model, rows)
+            loss = loss_of(model, rows)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
@@ -194,15 +200,16 @@ def save(model: PeftModel, out: Path) -> None:
 
 
 def main(
-    seed_labels: Annotated[Path, typer.Option(help="The seed labels, one JSON object a line.")],
+    seed_labels: Annotated[list[Path], typer.Option(help="The seed labels, one JSON object a line; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")],
+    texts: Annotated[Path | None, typer.Option(help="A folder of other texts to find planted concepts in.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the samples, each with other windows.")] = 3,
     automatic: Annotated[int, typer.Option(help="Planted concepts made from the corpus' own tokens.")] = 90,
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
 ):
     tokenizer = AutoTokenizer.from_pretrained(demo_model(print))
     seeds, _held_out = read_seed(seed_labels)
-    extra = planted_samples(tokenizer, automatic, seed)
+    extra = planted_samples(tokenizer, texts, automatic, seed)
     print(f"{len(seeds)} seed labels, {len(extra)} planted concepts", flush=True)
     train(seeds, extra, tokenizer, out, epochs=epochs, seed=seed)
 

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 # Windows are worth little to a small model when they are faint, and no more than these fit what it was trained on.
 MINIMUM_STRENGTH = 3.0
-MOST_WINDOWS, MOST_TOKENS = 8, 6
+MOST_WINDOWS, MOST_TOKENS = 6, 6
 BEFORE, AFTER = 45, 22
 
 # A bare mark between quotes says little to a small model; its name does.
@@ -26,9 +26,18 @@ _NAMES = {
 
 
 def named(token: str) -> str:
-    """A token as it stands in the "Active tokens" line: marks and white space with their names after them."""
-    name = mark_name(token)
-    return f'"{visible(token)}" ({name})' if name else visible(token).strip()
+    """A token as it stands in the "Active tokens" line: marks, digits and white space with their names after them."""
+    bare = token.strip()
+    if bare.isdecimal():
+        return f"{bare} ({'digit' if len(bare) == 1 else 'number'})"
+    name = mark_name(token) or _mark_names(bare)
+    return f'"{visible(token)}" ({name})' if name else visible(bare)
+
+
+def _mark_names(token: str) -> str:
+    """The names of several marks in one token, where all have one: ``):`` is a closing bracket, a colon."""
+    names = [_NAMES.get(char) for char in token[:4]]
+    return ", ".join(names) if names and all(names) else ""
 
 
 def mark_name(token: str) -> str:

@@ -15,7 +15,7 @@ from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion
 from mistudio.label.evidence import Evidence
 from mistudio.label.prompts.templates import hash_of, label_template, load_template
 
-COMPLETION = "completion-v1"
+COMPLETION = "completion-v2"
 # Fewer windows in which a promoted token comes next are chance.
 FEWEST_PREDICTED, SHARE_PREDICTED = 3, 0.25
 
@@ -147,5 +147,5 @@ def _quoted(texts: tuple[str, ...]) -> str:
 @lru_cache(maxsize=1)
 def _completion_hash() -> str:
     """There is no template file to hash: the format itself is what a made-up feature looks like in it."""
-    text = completion_text([".", "x"], [(9.0, "before\n", ".", " after"), (4.0, "a ", "x", "")])
+    text = completion_text([".", "):", "7", "x"], [(9.0, "before\n", ".", " after"), (4.0, "a ", "x", "")])
     return hash_of([{"role": "user", "content": text}])
