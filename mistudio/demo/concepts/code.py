@@ -40,7 +40,11 @@ FAMILIES = {
         "boolean values": (r"\b(True|False|true|false)\b", r"\btrue\b|\bfalse\b|bool"),
         "constants in upper case with underscores": (r"\b([A-Z]+_[A-Z_]+)\b", r"constant|upper|capital"),
     },
-    "logic": {"logical operators and, or, not in code": (r"\bif .{3,30} (and|or|not) ", r"logic|\band\b.*\bor\b|\bnot\b|bool|operator")},
+    "logic": {
+        "logical operators and, or, not in code": (
+            r"\bif .{3,30} (and|or|not) ",
+            r"logic|\band\b.*\bor\b|\bnot\b|bool|operator"),
+    },
     "types": {
         "type names in annotations": (r": (int|str|float|bool|list|dict)\b", r"type|annotation"),
         "C and C++ type names": (r"\b(void|int64_t|size_t|uint8_t|char|uint32_t)\b", r"\btypes?\b"),
@@ -51,7 +55,11 @@ FAMILIES = {
         "variable assigned at the start of a line": (r"\n\s+(\w+) = ", r"variable|assign"),
         "index inside square brackets": (r"\w\[(\w+)\]", r"index|subscript|bracket"),
     },
-    "preprocessor": {"C preprocessor directives": (r"\n#(include|define|ifdef|ifndef|endif)", r"preprocess|directive|include|define|macro")},
+    "preprocessor": {
+        "C preprocessor directives": (
+            r"\n#(include|define|ifdef|ifndef|endif)",
+            r"preprocess|directive|include|define|macro"),
+    },
     "assertions": {"assertions in tests": (words("assert assertEqual expect assertRaises"), r"assert|test")},
     "arrays": {"arrays and matrices in code": (words("array ndarray matrix matrices arrays"), r"array|matri")},
     "decorators": {"decorators": (r"\n\s*@(\w+)", r"decorator")},

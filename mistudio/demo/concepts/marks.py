@@ -2,7 +2,9 @@
 
 FAMILIES = {
     "period": {
-        "period at the end of a sentence": (r"[a-z](\.)(?= [A-Z])", r"period|full stop|sentence end|end(ing)? (of )?(a )?sentence"),
+        "period at the end of a sentence": (
+            r"[a-z](\.)(?= [A-Z])",
+            r"period|full stop|sentence end|end(ing)? (of )?(a )?sentence"),
         "period inside a number": (r"\d(\.)\d", r"decimal|(period|point|dot).*(number|digit|version|figure)"),
         "dot before an attribute or method name": (r"[a-z_](\.)[a-z_]+\(", r"\bdot\b|period|attribute|method"),
         "ellipsis": (r"(\.\.\.)", r"ellips|three dots|\.\.\."),
@@ -10,7 +12,9 @@ FAMILIES = {
     "comma": {
         "comma between words of a list": (r"[a-z](,) [a-z]+, and ", r"comma"),
         "comma before a conjunction": (r"[a-z](,) (?:but|and|or|so) ", r"comma"),
-        "thousands separator in large numbers": (r"\d(,)\d{3}", r"thousand|comma.*(number|digit|amount|figure)|large number"),
+        "thousands separator in large numbers": (
+            r"\d(,)\d{3}",
+            r"thousand|comma.*(number|digit|amount|figure)|large number"),
         "comma between numbers": (r"\d(,) \d", r"comma"),
     },
     "question mark": {"question mark ending a question": (r"[a-z](\?)", r"question")},
@@ -73,7 +77,9 @@ FAMILIES = {
     },
     "degree sign": {"degree sign": (r"(°)", r"degree|temperature")},
     "at sign": {"at sign": (r"\w?(@)\w", r"\bat[- ]sign|@|e-?mail")},
-    "asterisk": {"asterisk marking emphasis or a list item": (r"(?:\n|\s)(\*+)\s?\w", r"asterisk|\bstars?\b|emphasis|bold")},
+    "asterisk": {
+        "asterisk marking emphasis or a list item": (r"(?:\n|\s)(\*+)\s?\w", r"asterisk|\bstars?\b|emphasis|bold"),
+    },
     "underscore": {"underscore in identifiers": (r"[a-z](_)[a-z]", r"underscore")},
     "vertical bar": {"vertical bar between table cells": (r"(\|) ", r"vertical bar|pipe|table")},
     "backtick": {"backticks around code": (r"(`+)\w", r"backtick|inline code|code span")},

@@ -10,8 +10,9 @@ FAMILIES = {
         "Markdown headings": (r"\n(#+) [A-Z]", r"heading|header|markdown|title"),
         "words of a heading": (r"\n#+ ([A-Z]\w+)", r"heading|header|title"),
         "underline below a section title": (r"\n\s*(-{4,}|={4,})\n", r"underlin|heading|title|\brule"),
-        "docstring section headers": (r"\n\s*(Parameters|Returns|Examples|Notes|References|See Also)\n",
-                                      r"section|heading|header|docstring"),
+        "docstring section headers": (
+            r"\n\s*(Parameters|Returns|Examples|Notes|References|See Also)\n",
+            r"section|heading|header|docstring"),
     },
     "tables": {"table separator row": (r"\n(\|-+)", r"table|separator|\brow\b")},
     "addresses": {
@@ -21,9 +22,11 @@ FAMILIES = {
     },
     "HTML": {"HTML tags": (r"(</?[a-z]+)[ >]", r"html|\btags?\b")},
     "sentences": {
-        "first word of a sentence": (r"\. ([A-Z][a-z]+) ",
+        "first word of a sentence": (
+            r"\. ([A-Z][a-z]+) ",
             r"(start|begin|first|open)\w*.*(sentence|word|clause)|sentence.*(start|begin|open|initial)"),
-        "last word of a sentence": (r" ([a-z]+)\. [A-Z]",
+        "last word of a sentence": (
+            r" ([a-z]+)\. [A-Z]",
             r"(end|last|final)\w*.*(sentence|word|clause)|before (a )?(period|full stop)"),
     },
     "capitals": {
@@ -39,9 +42,13 @@ FAMILIES = {
     "docstring markup": {
         "parameter names in docstrings": (r"\n\s*(\w+) : \w", r"parameter|argument|docstring"),
         "reST directives and roles": (r"(:(?:class|func|ref|math|meth))", r"rest\b|directive|\broles?\b|sphinx|markup"),
-        "math markup in docstrings": (r"(\\(?:frac|sum|alpha|beta|lambda|sqrt|sigma|theta))",
+        "math markup in docstrings": (
+            r"(\\(?:frac|sum|alpha|beta|lambda|sqrt|sigma|theta))",
             r"math|latex|markup|formula"),
     },
-    "CSV headers": {"column names in a CSV header": (r"\n?(city|year|temperature_c|humidity|population),?(?=[a-z,])",
-        r"column|header|csv|table")},
+    "CSV headers": {
+        "column names in a CSV header": (
+            r"\n?(city|year|temperature_c|humidity|population),?(?=[a-z,])",
+            r"column|header|csv|table"),
+    },
 }
