@@ -3,10 +3,10 @@
     python -m mistudio.demo.train_adapter --seed-labels seed.jsonl --out mistudio/demo/adapter
 
 The seed labels (features of SAEs, each labeled by a strong LLM) quote third-party text and are not part of this
-project; planted concepts (``planted.py``) add what they rarely show. What would teach a held-out concept is left out. LoRA: Hu et al. 2021, arXiv:2106.09685, through
-the ``peft`` library. Seeded. 80 seed features, chosen by a hash of their index, are never trained on and measure the
-result: ``python -m mistudio.demo.measure_adapter``. On a CPU that others use too set ``OMP_NUM_THREADS=1``: threads
-waiting for each other cost more than they bring.
+project; planted concepts (``planted.py``) add what they rarely show. What would teach a held-out concept is left out.
+LoRA: Hu et al. 2021, arXiv:2106.09685, through the ``peft`` library. Seeded. 80 features of the first file, chosen by a
+hash of their index, are never trained on and measure the result: ``python -m mistudio.demo.measure_adapter``. On a CPU
+that others use too set ``OMP_NUM_THREADS=1``: threads waiting for each other cost more than they bring.
 """
 
 import json

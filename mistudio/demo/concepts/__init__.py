@@ -19,8 +19,8 @@ HELD_OUT = 1 / 3
 
 
 class Concept(NamedTuple):
-    """``pattern`` marks in its first group (or as a whole) what is active; ``accepted`` matches any label that names
-    the concept, in lower case. ``held_out`` says that no labeler was trained on it or on its family."""
+    """``pattern`` marks in its first group (or as a whole) what is active; ``accepted`` finds the concept's name in a
+    label in lower case. ``held_out`` says that no labeler was trained on it or on its family."""
 
     label: str
     kind: str
@@ -30,8 +30,9 @@ class Concept(NamedTuple):
     held_out: bool
 
     def named_by(self, label: str) -> bool:
-        """Whether a label names this concept."""
-        return re.search(self.accepted, label.lower()) is not None
+        """Whether a label names this concept. To quote some of a topic's words is not to name the topic."""
+        text = re.sub(r"'[^']*'", "", label) if self.kind == "topic" else label
+        return re.search(self.accepted, text.lower()) is not None
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where it is in a text, as ``(start, end)`` of characters."""

@@ -48,7 +48,7 @@ FAMILIES = {
         "slash in file paths and URLs": (r"[a-z](/)[a-z]", r"slash|paths?\b|url"),
     },
     "round brackets": {
-        "opening bracket of a call": (r"\w(\()\w", r"open\w* (round )?(bracket|paren)|\bcalls?\b"),
+        "opening bracket of a call": (r"\w(\()\w", r"open\w* (round )?(bracket|paren)"),
         "opening bracket in prose": (r"[a-z] (\()[a-z]", r"open\w* (round )?(bracket|paren)|parenthe"),
         "closing bracket": (r"\w(\))", r"clos\w* (round )?(bracket|paren)"),
         "closing bracket ending a statement": (r"\w(\))\n", r"clos\w* (round )?(bracket|paren)"),

@@ -35,8 +35,8 @@ class EmbeddedProvider:
     default_concurrency = CONCURRENCY["embedded"]
     rate_limits = 0
 
-    def __init__(self, adapter: Path = ADAPTER):
-        if not (adapter / WEIGHTS).exists():
+    def __init__(self, adapter: Path | None = ADAPTER):
+        if adapter is not None and not (adapter / WEIGHTS).exists():
             raise ProviderSetupError(
                 f"The embedded labeler's adapter is missing: there is no {adapter / WEIGHTS}.",
                 "Restore the folder from the repository, or train it: python -m mistudio.demo.train_adapter --help",
@@ -77,12 +77,12 @@ class _Written(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _batches(adapter: Path) -> Batches[str, _Written]:
+def _batches(adapter: Path | None) -> Batches[str, _Written]:
     return Batches(lambda prompts: _continue(_load(adapter), prompts), EMBEDDED_BATCH)
 
 
 @lru_cache(maxsize=1)
-def _load(adapter: Path) -> "LoadedModel":
+def _load(adapter: Path | None) -> "LoadedModel":
     from peft import PeftModel
     from safetensors import SafetensorError
     from transformers.utils import logging
@@ -95,7 +95,8 @@ def _load(adapter: Path) -> "LoadedModel":
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
     try:
         loaded = load_model(str(demo_model()), dtype="auto")
-        loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
+        if adapter is not None:
+            loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
     except ModelError as error:
         raise ProviderSetupError(error.message, error.hint, kind="setup") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
