@@ -41,7 +41,7 @@ def label_form(here: Here, *, busy: bool) -> str | None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         choice = choose_provider()
-        wanted = choose_features(here, "unlabeled", ("unlabeled", "filter", "chosen", "all"), key="features")
+        wanted = choose_features(here, "unlabeled", ("unlabeled", "score", "filter", "chosen", "all"), key="features")
         with st.expander("Options", icon=":material/tune:"):
             options = choose_options(LabelConfig, leave_out=("provider", "model", "base_url", "prompt"))
             if choice.provider != "embedded":

@@ -84,7 +84,7 @@ def point_to(work: Session, feature_id: int, label_id: int | None) -> None:
     label = work.get(Label, label_id) if label_id is not None else None
     if label_id is not None and (label is None or label.feature_id != feature_id):
         raise StoreError(f"Label {label_id} does not belong to this feature.", "Reload the page.")
-    feature.label_id = label_id
+    feature.label_id, feature.score = label_id, label.score if label else None
     work.add(feature)
     work.flush()
     _index_words(work, feature, label)

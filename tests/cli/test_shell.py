@@ -10,9 +10,10 @@ import threading
 import pytest
 
 from mistudio.settings import settings
-from mistudio.store import Label, session
+from mistudio.store import Label, Score, session
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label, edit_label
+from mistudio.store.scores import add_score
 from tests.servers.answers import plausible
 from tests.servers.base import Failure
 from tests.servers.openai_server import MODEL, OpenAIServer
@@ -136,6 +137,20 @@ def test_label_names_every_feature_and_says_how_it_went(engine, toy, server, dat
     assert (run["state"], run["items"]["done"], run["cost"]) == ("done", 10, None)
     assert "unknown" in shell("runs", "--db", database_url)[0]
     assert "sk-test" not in json.dumps(run)
+
+
+def test_a_larger_model_tries_again_where_labels_are_poor(engine, toy, server, tmp_path):
+    name(engine, toy, f0="digits", f3="court", f4="prices")
+    with session(engine) as work:
+        for index, value in ((0, 0.9), (3, 0.6)):
+            label = get_feature(work, toy, index)[1]
+            add_score(work, Score(label_id=label.id, method="embedding", judge="x", value=value, n=40), label)
+    assert [row["index"] for row in as_json("features", "--score-below", 0.7)] == [3]
+    assert as_json("features", "--score-above", 0.7)[0]["label"]["score"] == 0.9
+    assert as_json("export", tmp_path / "good.csv", "--score-above", 0.7)["labels"] == 1
+    run = as_json("label", "--score-below", 0.7, "--negatives", 0, *use(server))
+    assert run["items"]["done"] == 1 and run["config"]["wanted"] == {"labels": "labeled", "score_below": 0.7}
+    assert as_json("show", 3)["label"]["model"] == MODEL
 
 
 def test_failures_are_told_and_retried(toy, server):
