@@ -187,6 +187,24 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(toy, server):
     assert len(server.requests) == 11
 
 
+def test_ctrl_c_while_another_program_locks_the_database_stops_when_it_is_free(engine, toy, server):
+    server.gate = threading.Event()
+    process = start("label", "--features", "all", "--concurrency", 2, "--negatives", 0, *use(server))
+    server.wait_for_requests(2, timeout=60)
+    with engine.connect() as another:
+        another.exec_driver_sql("BEGIN IMMEDIATE")
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.readline()
+        while "stops when it can be" not in said:
+            assert said, "it has ended"
+            said = process.stderr.readline()
+        another.rollback()
+    server.gate.set()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "cancelled" in out and "--resume 1" in err and "Error" not in err
+
+
 @pytest.mark.parametrize(("arguments", "says"), [
     (("features", "--extraction", "9"), "no extraction 9"),
     (("features", "--features", "5-1"), "backwards"),
