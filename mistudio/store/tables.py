@@ -114,6 +114,17 @@ class ReferenceWindow(SQLModel, table=True):
     blob: bytes = Field(sa_type=LargeBinary)
 
 
+class ReferenceVectors(SQLModel, table=True):
+    """What reference windows of a split mean: their numbers (int32) and unit vectors (float16), in the same order.
+    ``key`` names the encoder and the texts; with another key they are of no use."""
+
+    extraction_id: int = Field(primary_key=True, foreign_key="extraction.id", ondelete="CASCADE")
+    split: str = Field(primary_key=True)
+    key: str
+    numbers: bytes = Field(sa_type=LargeBinary)
+    vectors: bytes = Field(sa_type=LargeBinary)
+
+
 class Label(SQLModel, table=True):
     """A name given to a feature. Rows are only ever added; ``verdict`` is what a person said of this label.
 
@@ -239,5 +250,5 @@ class Score(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
 
 
-__all__ = ["Extraction", "Feature", "FeatureExamples", "Label", "LabelVector", "ReferenceWindow", "Run",
-           "RunItem", "Score", "Vocabulary", "now"]
+__all__ = ["Extraction", "Feature", "FeatureExamples", "Label", "LabelVector", "ReferenceVectors", "ReferenceWindow",
+           "Run", "RunItem", "Score", "Vocabulary", "now"]
