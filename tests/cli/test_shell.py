@@ -1,7 +1,6 @@
-"""The shell does what the dashboard does: real commands, in their own process, on a real database."""
+"""The shell does what the dashboard does: real commands on a real database."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,33 +16,8 @@ from mistudio.store.scores import add_score
 from tests.servers.answers import plausible
 from tests.servers.base import Failure
 from tests.servers.openai_server import MODEL, OpenAIServer
+from tests.shell import as_json, process, shell, start, use
 from tests.tiny import tiny_model, tiny_sae
-
-ENVIRONMENT = {"OPENAI_API_KEY": "sk-test", "COLUMNS": "200"}
-
-
-def start(*arguments, **environment):
-    return subprocess.Popen([sys.executable, "-m", "mistudio", *map(str, arguments)], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=os.environ | ENVIRONMENT | environment, preexec_fn=_listen_to_ctrl_c)
-
-
-def _listen_to_ctrl_c():
-    """Where the tests themselves run in the background, they and all they start would else ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def shell(*arguments, status=0, **environment):
-    """Standard output and standard error of a command that ends with this status."""
-    process = start(*arguments, **environment)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == status, out + err
-    assert "Traceback" not in err
-    return out, err
-
-
-def as_json(*arguments, **options):
-    return json.loads(shell(*arguments, "--json", **options)[0])
 
 
 def name(engine, extraction, **texts):
@@ -57,10 +31,6 @@ def name(engine, extraction, **texts):
 def server():
     with OpenAIServer() as server:
         yield server
-
-
-def use(server):
-    return ("--provider", "openai", "--model", MODEL, "--base-url", server.base_url)
 
 
 def test_features_are_listed_and_shown(engine, toy):
@@ -128,7 +98,7 @@ def test_label_names_every_feature_and_says_how_it_went(engine, toy, server, dat
     monkeypatch.delenv("MISTUDIO_DATABASE_URL")
     with session(engine) as work:
         edit_label(work, get_feature(work, toy, 1)[0].id, "mine", author="me")
-    out, err = shell("label", "--db", database_url, "--features", "all", "--concurrency", 2, *use(server))
+    out, err = process("label", "--db", database_url, "--features", "all", "--concurrency", 2, *use(server))
     assert "10 labeled, 0 failed, 2 skipped, 0 left" in out
     assert "cost unknown" in err and "Labeling (run 1): 100% 12/12" in err
     assert as_json("show", 1, "--db", database_url)["label"]["text"] == "mine"
@@ -245,7 +215,7 @@ def test_extract_reads_tokenised_rows_at_another_hook_point(database_url, tmp_pa
 
 
 def test_an_empty_database_says_what_to_do(database_url):
-    _out, err = shell("features", status=1)
+    _out, err = process("features", status=1)
     assert "python -m mistudio demo" in err
     assert as_json("runs") == []
 
