@@ -76,8 +76,8 @@ def table(here: Here, wanted: filters.FeatureFilter, sort: tuple[str, bool], pag
     # Above the table, where its toolbar would else lie over the links and page numbers.
     st.caption("Click a row to open the feature.")
     st.dataframe(
-        frame, key=key, hide_index=True, height=38 + 35 * min(len(rows), SHOWN_ROWS), row_height=35,
-        column_order=None if chosen is None else ["index", "label", "score", "top tokens"],
+        frame, key=key, hide_index=True, placeholder="", height=38 + 35 * min(len(rows), SHOWN_ROWS), row_height=35,
+        column_order=None if chosen is None else ["index", "label", "top tokens"],
         on_select=lambda: select(key, indices), selection_mode=["single-row", "single-cell"],
         selection_default={"selection": {"rows": at, "columns": [], "cells": []}},
         column_config={
