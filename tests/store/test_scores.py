@@ -81,8 +81,10 @@ def test_a_database_of_before_gets_the_scores_it_holds(database_url, engine, toy
     engine.dispose()
     old = create_engine(engine.url)
     with old.begin() as connection:
-        connection.execute(text("DROP INDEX ix_feature_score"))
-        connection.execute(text("ALTER TABLE feature DROP COLUMN score"))
+        # All that came after the second schema.
+        for change in ("DROP TABLE referencevectors", "DROP INDEX ix_feature_score",
+                       "ALTER TABLE feature DROP COLUMN score"):
+            connection.execute(text(change))
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["connection"] = connection
