@@ -1,4 +1,5 @@
-"""In process, without a server or key: SmolLM2-135M with the shipped LoRA adapter (``mistudio/demo/adapter``)."""
+"""In process, without a server or key: SmolLM2-135M with the shipped LoRA adapter (``mistudio/demo/adapter``), or any
+local model with an adapter of the user's own (``mistudio.label.adapters``)."""
 
 import json
 import re
@@ -9,14 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mistudio.demo.fetch import MODEL_NAME
 from mistudio.errors import ModelError, ProviderError, ProviderSetupError
+from mistudio.label.adapters import WEIGHTS, usable
+from mistudio.label.base import load_base
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
 
 if TYPE_CHECKING:
     from mistudio.model.load import LoadedModel
 
 ADAPTER = Path(__file__).resolve().parents[2] / "demo" / "adapter"
-WEIGHTS = "adapter_model.safetensors"
 # Eight words are under 20 tokens, word pieces and quotes included; what goes on longer than this is a loop.
 MOST_TOKENS = 24
 
@@ -31,24 +34,43 @@ class EmbeddedProvider:
     """
 
     name = "embedded"
-    model = "SmolLM2-135M + label adapter"
     default_concurrency = CONCURRENCY["embedded"]
     rate_limits = 0
 
-    def __init__(self, adapter: Path = ADAPTER):
-        if not (adapter / WEIGHTS).exists():
+    def __init__(self, adapter: Path | None = ADAPTER, *, base: str = MODEL_NAME, revision: str = "",
+                 model: str = "SmolLM2-135M + label adapter"):
+        """
+        Args:
+            adapter: folder of the adapter; None for the base model alone, which cannot label well.
+            base, revision: the model that the adapter belongs to, as ``load_base`` takes them.
+            model: what labels say they were made by.
+        """
+        if adapter is not None and not (adapter / WEIGHTS).exists():
             raise ProviderSetupError(
                 f"The embedded labeler's adapter is missing: there is no {adapter / WEIGHTS}.",
                 "Restore the folder from the repository, or train it: python -m mistudio.demo.train_adapter --help",
                 kind="setup")
-        self.adapter = adapter
+        self.adapter, self.base, self.revision, self.model = adapter, base, revision, model
+
+    @classmethod
+    def named(cls, name: str) -> "EmbeddedProvider":
+        """With an adapter of the user's own (``mistudio.label.adapters``); the shipped one for "".
+
+        Raises:
+            ProviderSetupError: there is none of this name, or it is not ready.
+        """
+        if not name:
+            return cls()
+        folder, card = usable(name)
+        return cls(folder, base=card.base, revision=card.revision, model=name)
 
     def complete(self, messages: Messages, schema: dict) -> Completion:
         prompt = messages[-1]["content"]
         started = time.monotonic()
         # One call at a time: two would only halve each other's share of the cores.
         with _lock:
-            loaded = _load(self.adapter)
+            weights = self.adapter and self.adapter / WEIGHTS
+            loaded = _load(self.adapter, self.base, self.revision, weights and weights.stat().st_mtime_ns)
             label, confidence, prompt_tokens, label_tokens = _continue(loaded, prompt)
         answer = {"label": label, "explanation": "", "kind": kind_of(prompt), "confidence": round(confidence, 3)}
         return Completion(json.dumps(answer), prompt_tokens, label_tokens, time.monotonic() - started)
@@ -70,20 +92,18 @@ def kind_of(prompt: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _load(adapter: Path) -> "LoadedModel":
+def _load(adapter: Path | None, base: str, revision: str, _changed: int | None) -> "LoadedModel":
     from peft import PeftModel
     from safetensors import SafetensorError
     from transformers.utils import logging
-
-    from mistudio.demo.fetch import demo_model
-    from mistudio.model.load import load_model
 
     logging.disable_progress_bar()
     # peft asks transformers for a property by its former name; nothing a user could do about it.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
     try:
-        loaded = load_model(str(demo_model()), dtype="auto")
-        loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
+        loaded = load_base(base, revision)
+        if adapter is not None:
+            loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
     except ModelError as error:
         raise ProviderSetupError(error.message, error.hint, kind="setup") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
