@@ -60,13 +60,13 @@ def distill(engine: Engine, name: str, config: DistillConfig, extraction_id: int
     if Path(config.base).is_dir():
         config = config.model_copy(update={"base": str(Path(config.base).resolve())})
     with session(engine) as work:
-        extraction_id = get_extraction(work, extraction_id).id
-    samples = collect(engine, extraction_id, config,
+        extraction = get_extraction(work, extraction_id)
+    samples = collect(engine, extraction.id, config,
                       lambda done, all_: progress("Reading labels", done / all_, f"{done:,} of {all_:,}"))
     folder.mkdir(parents=True)
     with _held(folder):
         samples.save(folder / SAMPLES)
-        told = config.model_dump() | {"extraction": extraction_id}
+        told = config.model_dump() | {"extraction": extraction.id, "extracted": extraction.created_at.isoformat()}
         write_whole(folder / adapters.SETTINGS, json.dumps(told, indent=1).encode())
         return _Work(engine, name, progress, api_key).run()
 
@@ -113,7 +113,11 @@ class _Work:
     def __init__(self, engine: Engine, name: str, progress: Progress, api_key: str | None):
         self.engine, self.name, self.folder = engine, name, adapters.folder_of(name)
         told = json.loads((self.folder / adapters.SETTINGS).read_bytes())
-        self.extraction_id = told.pop("extraction")
+        with session(engine) as work:
+            self.extraction = work.get(Extraction, told.pop("extraction"))
+        if self.extraction is None or self.extraction.created_at.isoformat() != told.pop("extracted"):
+            raise MistudioError(f"The extraction that {name} learns from is not in this database.",
+                                "Give the database that it was started with: --db URL.")
         self.config = DistillConfig.checked(**told)
         self.outer, self.api_key, self.reported = progress, api_key, ("", 0.0)
 
@@ -140,11 +144,9 @@ class _Work:
         gc.collect()  # the trained model's parts refer to each other, and the next one needs the room
         after = self._measured(EmbeddedProvider(self.folder, base=self.config.base, revision=revision), samples,
                                "after")
-        with session(self.engine) as work:
-            extraction = work.get_one(Extraction, self.extraction_id)
         return Card(
             name=self.name, base=self.config.base, revision=revision, compared=self._compared(),
-            extraction=extraction.id, extraction_name=extraction.name, trained=len(samples.train),
+            extraction=self.extraction.id, extraction_name=self.extraction.name, trained=len(samples.train),
             held_out=len(samples.held_out), left_out=samples.left_out, settings=self.config.model_dump(),
             before=before.summary(), after=after.summary(), verdict=verdict(before, after),
             labels=[HeldOutLabel(index=held.index, reference=held.label, before=old, after=new) for held, old, new in
@@ -206,7 +208,7 @@ class _Work:
             Cancelled: somebody asked to stop.
         """
         if (self.folder / adapters.CANCEL).exists():
-            raise Cancelled(f"The distillation of {self.name} was stopped.", resume_line(self.name))
+            raise Cancelled(f"The distillation of {self.name} was stopped.", adapters.resume_line(self.name))
         self.outer(step, fraction, detail)
         if step != self.reported[0] or time.monotonic() - self.reported[1] > REPORT_SECONDS:
             self._write(step, fraction, detail)
@@ -219,19 +221,14 @@ class _Work:
         self.reported = (step, time.monotonic())
 
 
-def resume_line(name: str) -> str:
-    """How to go on with a distillation."""
-    return f"Go on with: python -m mistudio distill {name} --resume"
-
-
 def _check_free(name: str, folder: Path) -> None:
     if not folder.exists():
         return
+    remove = f"or remove it first: python -m mistudio adapters --remove {name}"
     if adapters.get_adapter(name).state in ("training", "stopped"):
         raise MistudioError(f"There is a distillation {name} that has not ended.",
-                            f"{resume_line(name)}, or remove it first: python -m mistudio adapters --remove {name}")
-    raise MistudioError(f"There is an adapter {name} already.",
-                        f"Choose another name, or remove it first: python -m mistudio adapters --remove {name}")
+                            f"{adapters.resume_line(name)}, {remove}")
+    raise MistudioError(f"There is an adapter {name} already.", f"Choose another name, {remove}")
 
 
 @contextmanager

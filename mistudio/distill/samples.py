@@ -107,7 +107,7 @@ def collect(engine: Engine, extraction_id: int, config: DistillConfig,
     if len(useful) < FEWEST_LABELS:
         raise _too_few(len(useful), config, left_out)
     useful.sort(key=lambda row: document_hash(f"feature {row[0].index}"))
-    count = max(round(config.held_out * len(useful)), FEWEST_HELD_OUT)
+    count = held_out_of(len(useful), config)
     held_out = []
     for feature, label, _evidence in useful[:count]:
         evidence = evidence_for(engine, feature.id, LabelConfig(seed=config.seed))
@@ -117,6 +117,11 @@ def collect(engine: Engine, extraction_id: int, config: DistillConfig,
         windows = [window.around_peak for window in evidence.windows]
         train.append(Sample(label.text, [each for each in windows if each[0] >= MINIMUM_STRENGTH] or windows))
     return Samples(train, held_out, dict(left_out))
+
+
+def held_out_of(count: int, config: DistillConfig) -> int:
+    """How many of so many labels are held out."""
+    return max(round(config.held_out * count), FEWEST_HELD_OUT)
 
 
 def _too_few(count: int, config: DistillConfig, left_out: Counter) -> MistudioError:

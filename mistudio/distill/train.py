@@ -132,7 +132,8 @@ def save_adapter(model: PeftModel, folder: Path, base: str) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        model.save_pretrained(scratch)
+        # Else peft asks the hub whether the vocabulary has grown.
+        model.save_pretrained(scratch, save_embedding_layers=False)
         weights = load_file(Path(scratch) / WEIGHTS)
         halved = {name: value.to(torch.bfloat16) for name, value in weights.items()}
         draft = Path(scratch) / "halved"
@@ -196,8 +197,9 @@ def _arithmetic(model: PeftModel) -> Iterator[None]:
 
 def _save(path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, schedule, at: Trained) -> None:
     kept = BytesIO()
-    torch.save({"adapter": get_peft_model_state_dict(model), "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(), "at": vars(at)}, kept)
+    adapter = get_peft_model_state_dict(model, save_embedding_layers=False)
+    torch.save({"adapter": adapter, "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
+                "at": vars(at)}, kept)
     try:
         write_whole(path, kept.getvalue())
     except OSError as error:

@@ -155,7 +155,7 @@ def usable(name: str) -> tuple[Path, Card]:
     folder = folder_of(name)
     if found.state in ("training", "stopped"):
         raise ProviderSetupError(f"The adapter {name} is not ready: its training {_STANDS[found.state]}.",
-                                 f"Finish it: python -m mistudio distill {name} --resume", kind="setup")
+                                 resume_line(name), kind="setup")
     if found.card is None or not (folder / WEIGHTS).is_file():
         raise ProviderSetupError(f"The adapter {name} is damaged: {folder} lacks its weights or a readable card.",
                                  "Restore the folder, or remove it and distill again.", kind="setup")
@@ -176,6 +176,11 @@ def remove_adapter(name: str) -> None:
 def request_cancel(name: str) -> None:
     """Ask the process that trains an adapter to stop after its present step."""
     (folder_of(name) / CANCEL).touch()
+
+
+def resume_line(name: str) -> str:
+    """How to go on with a distillation that stopped."""
+    return f"Go on with: python -m mistudio distill {name} --resume"
 
 
 def labeler(provider: str, model: str) -> str:

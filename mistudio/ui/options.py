@@ -14,10 +14,12 @@ NAMES = {"examples": "Examples shown", "strategy": "Which examples", "negatives"
          "keep_better": "Keep the present label if it is better", "per_call": "Windows a call",
          "active": "Active windows", "silent": "Silent windows", "baseline": "Share with a wrong label",
          "again": "Score again", "sae": "SAE", "prepend_bos": "Begin with BOS", "pack": "Pack documents",
-         "dtype": "Number format"}
+         "dtype": "Number format", "base": "Model that learns", "labels": "Labels to learn from",
+         "min_score": "Only from a score of", "held_out": "Share held out", "fresh": "Begin untrained"}
 
 # What an empty field means, where nothing is chosen in its place.
-UNSET = {"budget_dollars": "no limit", "budget_tokens": "no limit", "revise_below": "never"}
+UNSET = {"budget_dollars": "no limit", "budget_tokens": "no limit", "revise_below": "never",
+         "min_score": "any"}
 AS_IT_SAYS = {"as the SAE's files say": None, "yes": True, "no": False}
 
 
