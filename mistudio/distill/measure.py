@@ -46,9 +46,11 @@ class Measured(BaseModel):
 
     def summary(self) -> Measures:
         """The means."""
+        given = np.array([label is not None for label in self.labels])
         nearer = np.array(self.nearer)
         return Measures(failed=self.labels.count(None), similarity=float(np.mean(self.similarity)),
-                        shuffled=self.shuffled, top1=float((nearer < 1).mean()), top5=float((nearer < 5).mean()),
+                        shuffled=self.shuffled, top1=float((given & (nearer < 1)).mean()),
+                        top5=float((given & (nearer < 5)).mean()),
                         **{method: mean(values) for method, values in self.scores.items()})
 
 

@@ -216,6 +216,6 @@ def _restore(path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, sch
         optimizer.load_state_dict(kept["optimizer"])
         schedule.load_state_dict(kept["schedule"])
         return Trained(**kept["at"])
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, UnpicklingError) as error:
         raise MistudioError(f"The checkpoint {path} cannot be read: {error}",
                             "Delete this file to train again from the start.") from error

@@ -63,7 +63,7 @@ def _before_start(here: Here, name: str, config: DistillConfig, api_key: str | N
     st.markdown(f"**{count:,} {what}**" + (f"; {held_out:,} held out" if count >= FEWEST_LABELS else ""))
     running = background.status() is not None and background.status().running
     if count < FEWEST_LABELS:
-        st.info(f"{FEWEST_LABELS} are the fewest, and a few hundred are better. Approve labels in Review, or learn from "
+        st.info(f"{FEWEST_LABELS} are the fewest, a few hundred are better. Approve labels in Review, or learn from "
                 "current ones, which nobody has judged.", icon=":material/info:")
     elif running:
         st.caption("Another job is going on here. Start this one when it has ended.")
