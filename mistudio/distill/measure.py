@@ -28,6 +28,8 @@ from mistudio.store import Extraction, Feature, Label, session
 
 # What a feature without a usable label scores: no label tells active from silent windows no better than guessing.
 GUESS = 0.5
+# Two features may have the same label, whose cosines with a third text differ by this at most.
+ROUNDING = 1e-5
 
 OnItem = Callable[[int, int], None]
 
@@ -78,7 +80,7 @@ def compare(labels: list[str | None], references: list[str]) -> Measured:
         near[given] = encode([labels[row] for row in given]) @ encode(references).T
     own = near.diagonal()
     nearer = np.full(count, count)
-    nearer[given] = (near > own[:, None]).sum(axis=1)[given]
+    nearer[given] = (near > own[:, None] + ROUNDING).sum(axis=1)[given]
     others = (near.sum() - own.sum()) / max(count * (count - 1), 1)
     return Measured(labels=labels, similarity=own.tolist(), nearer=nearer.tolist(), shuffled=float(others))
 

@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 from mistudio.distill.config import DistillConfig
 from mistudio.distill.job import distill, resume
 from mistudio.distill.samples import Samples
-from mistudio.errors import Cancelled, MistudioError, ProviderSetupError
+from mistudio.errors import Cancelled, MistudioError, ModelError, ProviderSetupError
 from mistudio.jobs.labeling import start_run
 from mistudio.jobs.work import work_run
 from mistudio.label import adapters
+from mistudio.label.base import load_base
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import list_models, make_provider
 from mistudio.store import session
@@ -173,15 +174,14 @@ def test_a_missing_adapter_or_another_base_model_is_a_clear_error(engine, make, 
         make_provider(LabelConfig(model="mine"))
     assert "distill NAME" in caught.value.hint
     moved = shutil.copytree(base, tmp_path / "moved")
-    make("mine", base=str(moved))
-    provider, messages = make_provider(LabelConfig(model="mine")), [{"role": "user", "content": "Label:"}]
+    card = make("mine", base=str(moved))
     config = json.loads((moved / "config.json").read_text())
     (moved / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 1e-3}))
-    with pytest.raises(ProviderSetupError, match="not the one that the adapter was trained on"):
-        provider.complete(messages, {})
+    with pytest.raises(ModelError, match="not the one that the adapter was trained on"):
+        load_base(card.base, card.revision)
     shutil.rmtree(moved)
-    with pytest.raises(ProviderSetupError, match="could not be loaded"):
-        provider.complete(messages, {})
+    with pytest.raises(ModelError, match="could not be loaded"):
+        load_base(card.base, card.revision)
     (adapters.folder_of("mine") / "card.json").write_text("{}")
     assert adapters.get_adapter("mine").state == "unreadable"
     with pytest.raises(ProviderSetupError, match="damaged"):
