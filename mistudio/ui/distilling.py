@@ -86,7 +86,7 @@ def _start(name: str, config: DistillConfig, extraction_id: int, api_key: str | 
 
         distill(open_store(url), name, config, extraction_id, progress=progress, api_key=api_key)
 
-    background.start(f"Distilling {name}", job)
+    background.start(_title(name), job)
     st.rerun()
 
 
@@ -98,8 +98,18 @@ def _resume(name: str, api_key: str | None) -> None:
 
         resume(open_store(url), name, progress=progress, api_key=api_key)
 
-    background.start(f"Distilling {name}", job)
+    background.start(_title(name), job)
     st.rerun(scope="app")
+
+
+def _title(name: str) -> str:
+    return f"Distilling {name}"
+
+
+def _here(name: str) -> bool:
+    """Whether this process trains it."""
+    job = background.status()
+    return job is not None and job.running and job.title == _title(name)
 
 
 def _training() -> bool:
@@ -151,6 +161,9 @@ def _number(value: float | int | None, form: str) -> str:
 def _actions(found: Adapter, api_key: str | None) -> None:
     told = found.progress
     with st.container(horizontal=True, vertical_alignment="center"):
+        if found.state == "training" and _here(found.name):
+            st.caption("Its progress is shown above.")
+            return
         if found.state == "training":
             st.progress(min(max(told.get("fraction", 0.0), 0.0), 1.0),
                         text=markdown_safe(f"{told.get('step', 'Starting')}: {told.get('detail', '')}"))
