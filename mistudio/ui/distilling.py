@@ -138,7 +138,7 @@ def _state(found: Adapter) -> str:
 
 
 def show_card(card: Card) -> None:
-    """Before and after, the verdict, and the held-out labels side by side."""
+    """The verdict, and before and after."""
     show = st.success if card.verdict.better else st.warning
     show(markdown_safe(card.verdict.sentence), icon=":material/check:" if card.verdict.better else ":material/balance:")
     rows = [{"Measure": title, f"Before: {card.compared}": _number(getattr(card.before, name), form),
@@ -149,6 +149,10 @@ def show_card(card: Card) -> None:
     st.caption(markdown_safe(f"{card.base}, trained on {card.trained:,} labels of {card.extraction_name}, "
                              f"{card.held_out:,} held out, seed {card.settings.get('seed', 0)}, "
                              f"{card.created_at:%d %b %Y %H:%M} UTC.{left_out}"))
+
+
+def show_labels(card: Card) -> None:
+    """The labels of the held-out features, side by side."""
     with st.popover("Held-out labels", icon=":material/list:"):
         st.dataframe([{"Feature": label.index, "Label": label.reference, "Before": label.before, "After": label.after}
                       for label in card.labels[:SHOWN_LABELS]], hide_index=True, width=760)
@@ -174,6 +178,8 @@ def _actions(found: Adapter, api_key: str | None) -> None:
             st.markdown(markdown_safe(told.get("error") or "Stopped before its end."))
             if st.button("Resume", icon=":material/play_arrow:", key=f"resume-{found.name}"):
                 _resume(found.name, api_key)
+        if found.card is not None:
+            show_labels(found.card)
         if st.button("Remove", icon=":material/delete:", key=f"remove-{found.name}"):
             _remove(found.name)
 

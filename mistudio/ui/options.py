@@ -60,8 +60,13 @@ def _widget(config: type[BaseModel], name: str) -> Any:
     kind = int if whole else float
     return st.number_input(
         shown, min_value=None if low is None else kind(low), max_value=None if high is None else kind(high),
-        value=None if field.default is None else kind(field.default), step=1 if whole else (1.0 if high != 2 else 0.1),
-        placeholder=UNSET.get(name, "automatic"), **common)
+        value=None if field.default is None else kind(field.default), step=1 if whole else _step(high),
+        format="%d" if whole else "%g", placeholder=UNSET.get(name, "automatic"), **common)
+
+
+def _step(high: float | None) -> float:
+    """A step that leads somewhere between 0 and the most."""
+    return 1.0 if high is None or high > 2 else 0.1 if high == 2 else 0.05 if high > 0.1 else 1e-4
 
 
 def _limit(field: FieldInfo, *sides: str) -> float | None:

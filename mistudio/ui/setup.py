@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from sqlmodel import select
 
 from mistudio import background
-from mistudio.errors import MistudioError
+from mistudio.errors import Cancelled, MistudioError
 from mistudio.extract.config import ExtractConfig
 from mistudio.settings import settings
 from mistudio.store.engine import open_store, session
@@ -45,7 +45,9 @@ def _job(engine: Engine, was_running: bool) -> None:
                 background.cancel()
                 st.rerun(scope="fragment")
             return
-        if found.error is not None:
+        if isinstance(found.error, Cancelled):
+            st.info(markdown_safe(f"{found.title}: {found.error}"), icon=":material/stop:")
+        elif found.error is not None:
             show_error(found.error)
         else:
             st.success(f"{markdown_safe(found.title)} has ended.", icon=":material/check:")
