@@ -20,6 +20,8 @@ class DistillConfig(JobConfig):
         "current (also those that nobody has judged, but for the embedded labeler's own).")
     min_score: float | None = Field(None, ge=0, le=1, description="Only labels that score at least this on the test "
                                     "split; scored or not if unset.")
+    most: int = Field(2000, ge=30, description="Most labels to learn from; of more, a hash of their features' "
+                      "index chooses some.")
     held_out: float = Field(0.2, gt=0, le=0.5, description="Share of the features that are never trained on, and "
                             "measure the result.")
     epochs: int = Field(4, ge=1, le=100, description="Passes over the labels, each with other windows.")

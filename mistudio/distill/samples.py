@@ -18,6 +18,7 @@ from mistudio.extract.corpus.document import document_hash
 from mistudio.label.adapters import write_whole
 from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text
 from mistudio.label.config import LabelConfig
+from mistudio.label.evidence import Evidence
 from mistudio.label.material import NoEvidence
 from mistudio.label.one import evidence_for
 from mistudio.label.prompts import COMPLETION, Prompt, render
@@ -91,31 +92,34 @@ def collect(engine: Engine, extraction_id: int, config: DistillConfig,
     """
     with session(engine) as work:
         found = learnable(work, extraction_id, approved=config.labels == "approved", min_score=config.min_score)
+    # The hash chooses both which labels are taken, where there are more than wanted, and which are held out.
+    found.sort(key=lambda row: document_hash(f"feature {row[1]}"))
     left_out = Counter()
-    useful = []
-    for number, (feature, label) in enumerate(found):
-        on_label(number, len(found))
-        if len(label.text.split()) > MAX_WORDS:
+    useful: list[tuple[int, int, str, Evidence]] = []
+    for feature_id, index, label in found:
+        if len(useful) == config.most:
+            break
+        on_label(len(useful), min(len(found), config.most))
+        if len(label.split()) > MAX_WORDS:
             left_out[f"over {MAX_WORDS} words"] += 1
             continue
         try:
-            evidence = evidence_for(engine, feature.id, LabelConfig(seed=config.seed, examples=POOL))
+            evidence = evidence_for(engine, feature_id, LabelConfig(seed=config.seed, examples=POOL))
         except NoEvidence:
             left_out["no example in the explain split"] += 1
             continue
-        useful.append((feature, label, evidence))
+        useful.append((feature_id, index, label, evidence))
     if len(useful) < FEWEST_LABELS:
         raise _too_few(len(useful), config, left_out)
-    useful.sort(key=lambda row: document_hash(f"feature {row[0].index}"))
     count = held_out_of(len(useful), config)
     held_out = []
-    for feature, label, _evidence in useful[:count]:
-        evidence = evidence_for(engine, feature.id, LabelConfig(seed=config.seed))
-        held_out.append(HeldOut(feature.id, feature.index, label.text, render(evidence, COMPLETION), evidence.record()))
+    for feature_id, index, label, _evidence in useful[:count]:
+        evidence = evidence_for(engine, feature_id, LabelConfig(seed=config.seed))
+        held_out.append(HeldOut(feature_id, index, label, render(evidence, COMPLETION), evidence.record()))
     train = []
-    for _feature, label, evidence in useful[count:]:
+    for _feature_id, _index, label, evidence in useful[count:]:
         windows = [window.around_peak for window in evidence.windows]
-        train.append(Sample(label.text, [each for each in windows if each[0] >= MINIMUM_STRENGTH] or windows))
+        train.append(Sample(label, [each for each in windows if each[0] >= MINIMUM_STRENGTH] or windows))
     return Samples(train, held_out, dict(left_out))
 
 

@@ -26,6 +26,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_sc
 from mistudio.distill.samples import Sample
 from mistudio.errors import MistudioError
 from mistudio.label.adapters import WEIGHTS, write_whole
+from mistudio.label.base import prompt_ids
 
 log = logging.getLogger(__name__)
 WARM_UP, WARM_UP_SHARE = 20, 0.1
@@ -67,7 +68,7 @@ def new_adapter(base: PreTrainedModel, rank: int, seed: int) -> PeftModel:
 
 def row_of(sample: Sample, chosen: random.Random, tokenizer: PreTrainedTokenizerBase) -> Row:
     """Token ids of one fresh view of a sample, and the targets: the label's tokens and the newline that ends it."""
-    prompt = tokenizer(sample.prompt(chosen), add_special_tokens=False)["input_ids"]
+    prompt = prompt_ids(tokenizer, sample.prompt(chosen))
     # The newline apart, as some tokenizers have one token for a mark with a newline, at which no labeler would stop.
     answer = [*tokenizer(f" {sample.label}", add_special_tokens=False)["input_ids"],
               tokenizer("\n", add_special_tokens=False)["input_ids"][-1]]

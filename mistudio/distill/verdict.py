@@ -17,7 +17,9 @@ def verdict(before: Measured, after: Measured) -> Verdict:
     numbers = (f"similarity {old.similarity:.2f} before, {new.similarity:.2f} after, a difference of "
                f"{gain.mean():+.2f} (95%: {low:+.2f} to {high:+.2f}) on {len(gain)} held-out labels")
     why = ""
-    if low <= 0:
+    if new.failed == len(gain):
+        why = "it gave no usable label at all"
+    elif low <= 0:
         why = "the similarity fell" if high < 0 else "chance may explain the difference in similarity"
     elif new.top1 < old.top1:
         why = f"the right label is the nearest less often ({old.top1:.0%} before, {new.top1:.0%} after)"

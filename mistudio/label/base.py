@@ -8,6 +8,8 @@ from mistudio.demo.fetch import MODEL_NAME, demo_model
 from mistudio.errors import ModelError
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from mistudio.model.load import LoadedModel
 
 # Enough of a weights file to tell two models apart: names, shapes and the first weights. Reading all takes minutes.
@@ -35,6 +37,13 @@ def load_base(base: str, revision: str = "") -> "LoadedModel":
         raise ModelError(f"The model in {base} is not the one that the adapter was trained on.",
                          "Put the old one back, or distill again on this one.")
     return loaded
+
+
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[int]:
+    """Token ids of a prompt that is to be gone on with: with the beginning that the model's tokenizer gives a text, on
+    which some models depend, and without an end."""
+    ids = tokenizer(prompt)["input_ids"]
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
 
 
 def revision_of(base: str, loaded: "LoadedModel") -> str:

@@ -102,16 +102,16 @@ def _index_words(work: Session, feature: Feature, label: Label | None) -> None:
 
 
 def learnable(work: Session, extraction_id: int, *, approved: bool,
-              min_score: float | None) -> list[tuple[Feature, Label]]:
-    """Features with a current label that another labeler may learn from, in order of index.
+              min_score: float | None) -> list[tuple[int, int, str]]:
+    """Features with a current label that another labeler may learn from: id, index and the label, in order of index.
 
     Args:
         approved: only labels that a person wrote or approved; else also those not judged yet, but for the embedded
             labeler's own, from which it would learn its own mistakes.
         min_score: only labels that score at least this on the test split.
     """
-    return list(work.exec(_learnable(select(Feature, Label), extraction_id, approved, min_score)
-                          .order_by(col(Feature.index))))
+    query = _learnable(select(Feature.id, Feature.index, Label.text), extraction_id, approved, min_score)
+    return [tuple(row) for row in work.exec(query.order_by(col(Feature.index)))]
 
 
 def count_learnable(work: Session, extraction_id: int, *, approved: bool, min_score: float | None) -> int:

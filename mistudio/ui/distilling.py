@@ -58,6 +58,7 @@ def _before_start(here: Here, name: str, config: DistillConfig, api_key: str | N
 
     with session(here.engine) as work:
         count = count_learnable(work, here.id, approved=config.labels == "approved", min_score=config.min_score)
+    count = min(count, config.most)
     held_out = held_out_of(count, config)
     what = f"{'approved ' if config.labels == 'approved' else ''}label{'s' if count != 1 else ''}"
     st.markdown(f"**{count:,} {what}**" + (f"; {held_out:,} held out" if count >= FEWEST_LABELS else ""))

@@ -15,7 +15,8 @@ NAMES = {"examples": "Examples shown", "strategy": "Which examples", "negatives"
          "active": "Active windows", "silent": "Silent windows", "baseline": "Share with a wrong label",
          "again": "Score again", "sae": "SAE", "prepend_bos": "Begin with BOS", "pack": "Pack documents",
          "dtype": "Number format", "base": "Model that learns", "labels": "Labels to learn from",
-         "min_score": "Only from a score of", "held_out": "Share held out", "fresh": "Begin untrained"}
+         "min_score": "Only from a score of", "held_out": "Share held out", "most": "Most labels",
+         "fresh": "Begin untrained"}
 
 # What an empty field means, where nothing is chosen in its place.
 UNSET = {"budget_dollars": "no limit", "budget_tokens": "no limit", "revise_below": "never",

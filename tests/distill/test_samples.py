@@ -51,6 +51,13 @@ def test_held_out_features_are_never_trained_on(engine, named, tmp_path):
     assert [sample.prompt() for sample in again.train] == [sample.prompt() for sample in samples.train]
 
 
+def test_of_more_labels_than_wanted_some_are_taken(engine, named):
+    samples = collect(engine, named, DistillConfig(most=32))
+    assert (len(samples.train), len(samples.held_out)) == (22, 10)
+    assert [held.index for held in samples.held_out] == [
+        held.index for held in collect(engine, named, DistillConfig(held_out=0.01)).held_out]
+
+
 def test_every_epoch_shows_other_windows(engine, named):
     sample = collect(engine, named, DistillConfig()).train[0]
     prompts = {sample.prompt(random.Random(epoch)) for epoch in range(5)}

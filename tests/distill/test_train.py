@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 from peft import get_peft_model_state_dict
+from tokenizers.processors import TemplateProcessing
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from mistudio.distill.samples import Sample
 from mistudio.distill.train import IGNORED, batched, fit, loss_of, new_adapter, row_of, save_adapter
 from mistudio.errors import Cancelled, MistudioError
+from mistudio.label.base import prompt_ids
 from tests.model.families import CONFIGS, save_family
 
 WINDOWS = [(9.0, "x = f", "(", "1)"), (8.0, "go", "(", ")"), (7.0, "call", "(", "a)"), (5.0, "or", "(", "b)")]
@@ -69,6 +71,18 @@ def test_a_broken_checkpoint_is_said_and_not_trained_over(base, tokenizer, tmp_p
     with pytest.raises(MistudioError, match="cannot be read") as caught:
         train(adapter_on(base), tokenizer, tmp_path / "kept.pt")
     assert "Delete" in caught.value.hint
+
+
+def test_a_prompt_begins_as_the_model_expects_and_never_ends(base):
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    bare = tokenizer("Label:")["input_ids"]
+    assert prompt_ids(tokenizer, "Label:") == bare
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", tokenizer.bos_token_id), ("</s>", tokenizer.eos_token_id)])
+    assert prompt_ids(tokenizer, "Label:") == [tokenizer.bos_token_id, *bare]
+    row, targets = row_of(SAMPLES[0], random.Random(0), tokenizer)
+    assert tokenizer.decode([token for token in targets if token != IGNORED]) == " opening bracket\n"
+    assert row[0] == tokenizer.bos_token_id and tokenizer.eos_token_id not in row
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neo", "pythia", "qwen3", "gemma2", "gemma3"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mistudio.demo.fetch import MODEL_NAME
 from mistudio.errors import ModelError, ProviderError, ProviderSetupError
 from mistudio.label.adapters import WEIGHTS, usable
-from mistudio.label.base import load_base
+from mistudio.label.base import load_base, prompt_ids
 from mistudio.label.providers import CONCURRENCY, EMBEDDED_BATCH, Completion, Messages
 from mistudio.label.providers.batches import Batches
 
@@ -141,7 +141,7 @@ def _continue(loaded: "LoadedModel", prompts: list[str]) -> list[_Written | Prov
 
     tokenizer, model = loaded.tokenizer, loaded.model
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
-    rows = [{"input_ids": tokenizer(prompt, add_special_tokens=False)["input_ids"]} for prompt in prompts]
+    rows = [{"input_ids": prompt_ids(tokenizer, prompt)} for prompt in prompts]
     read = tokenizer.pad(rows, padding_side="left", return_tensors="pt").to(model.device)
     with torch.inference_mode():
         written = model.generate(
