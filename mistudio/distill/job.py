@@ -63,8 +63,8 @@ def distill(engine: Engine, name: str, config: DistillConfig, extraction_id: int
         extraction = get_extraction(work, extraction_id)
     samples = collect(engine, extraction.id, config,
                       lambda done, all_: progress("Reading labels", done / all_, f"{done:,} of {all_:,}"))
-    folder.mkdir(parents=True)
     with _held(folder):
+        _check_free(name, folder)
         samples.save(folder / SAMPLES)
         told = config.model_dump() | {"extraction": extraction.id, "extracted": extraction.created_at.isoformat()}
         write_whole(folder / adapters.SETTINGS, json.dumps(told, indent=1).encode())
@@ -222,26 +222,35 @@ class _Work:
 
 
 def _check_free(name: str, folder: Path) -> None:
-    if not folder.exists():
-        return
     remove = f"or remove it first: python -m mistudio adapters --remove {name}"
-    if adapters.get_adapter(name).state in ("training", "stopped"):
+    if not (folder / adapters.CARD).exists() and (folder / adapters.SETTINGS).exists():
         raise MistudioError(f"There is a distillation {name} that has not ended.",
                             f"{adapters.resume_line(name)}, {remove}")
-    raise MistudioError(f"There is an adapter {name} already.", f"Choose another name, {remove}")
+    if (folder / adapters.CARD).exists():
+        raise MistudioError(f"There is an adapter {name} already.", f"Choose another name, {remove}")
 
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Keep other processes from training the same adapter meanwhile."""
+    """Make the folder where there is none, and keep other processes from training the same adapter meanwhile."""
     lock = FileLock(folder / adapters.LOCK)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         # Whoever only looks whether it is held holds it for a moment.
         lock.acquire(timeout=1)
     except Timeout as error:
         raise MistudioError(f"The adapter {folder.name} is being trained by another process.",
                             "Wait until it ends, or cancel it there.") from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     try:
         yield
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     finally:
         lock.release()
+
+
+def _unwritable(folder: Path, error: OSError) -> MistudioError:
+    return MistudioError(f"The folder {folder} cannot be read or written: {error.strerror or error}.",
+                         "Free some disk space or make it writable, then go on with --resume.")

@@ -20,6 +20,7 @@ from pickle import UnpicklingError
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.helpers import disable_input_dtype_casting
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
 
@@ -130,15 +131,21 @@ def save_adapter(model: PeftModel, folder: Path, base: str) -> None:
 
     Args:
         base: the name of the base model to state in the config.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        # Else peft asks the hub whether the vocabulary has grown.
-        model.save_pretrained(scratch, save_embedding_layers=False)
-        weights = load_file(Path(scratch) / WEIGHTS)
-        halved = {name: value.to(torch.bfloat16) for name, value in weights.items()}
         draft = Path(scratch) / "halved"
-        save_file(halved, draft, metadata={"format": "pt"})
+        try:
+            # Else peft asks the hub whether the vocabulary has grown.
+            model.save_pretrained(scratch, save_embedding_layers=False)
+            weights = load_file(Path(scratch) / WEIGHTS)
+            save_file({name: value.to(torch.bfloat16) for name, value in weights.items()}, draft, {"format": "pt"})
+        except SafetensorError as error:
+            # The writer's own error: a full disk, for one.
+            raise OSError(str(error)) from error
         draft.replace(folder / WEIGHTS)
         config = json.loads((Path(scratch) / "adapter_config.json").read_text())
     config |= {"target_modules": sorted(config["target_modules"]), "base_model_name_or_path": base}

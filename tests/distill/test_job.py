@@ -142,6 +142,13 @@ def test_too_few_labels_leave_nothing_behind(engine, data_dir, base):
     assert adapters.list_adapters() == []
 
 
+def test_a_folder_that_cannot_be_written_is_said(make, data_dir):
+    data_dir.mkdir()
+    (data_dir / "adapters").write_text("in the way")
+    with pytest.raises(MistudioError, match="cannot be read or written"):
+        make("mine")
+
+
 @pytest.mark.parametrize("name", ["", "../outside", "Upper", "a/b", "-first", "a.b", "x" * 51, "dot\n"])
 def test_a_name_is_never_a_path(make, name):
     with pytest.raises(MistudioError, match="cannot be the name"):
