@@ -9,6 +9,7 @@ import typer
 from mistudio.cli.options import WHICH, AsJson, Database, ExtractionId, ScoreAbove, ScoreBelow, opened, selection
 from mistudio.cli.output import Steps, money, plain, print_json, print_table, token
 from mistudio.errors import MistudioError
+from mistudio.label.adapters import labeler
 from mistudio.label.providers import FREE
 from mistudio.store import Feature, Label, Run, open_store, session
 from mistudio.store import features as store
@@ -196,7 +197,7 @@ def _windows(work, extraction: Extraction, feature: Feature, count: int) -> list
 def _print_feature(feature: Feature, label: Label | None, windows: list[dict], labels: int) -> None:
     print(f"Feature {feature.index}: {plain(label.text) if label else 'not labeled'}")
     if label:
-        by = " ".join(filter(None, (label.provider, label.model))) or label.author
+        by = labeler(label.provider, label.model) or label.author
         print(plain(label.explanation) if label.explanation else "No explanation.")
         print(f"Label by {label.origin}{f' ({plain(by)})' if by else ''}, {label.verdict or 'not reviewed'}; "
               f"{labels} in its history")
