@@ -1,6 +1,6 @@
 """Labels are only ever added; a feature points at its current one, and a person's word outranks a run's."""
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func
 from sqlalchemy import text as sql
 from sqlmodel import Session, col, select
 
@@ -84,7 +84,7 @@ def point_to(work: Session, feature_id: int, label_id: int | None) -> None:
     label = work.get(Label, label_id) if label_id is not None else None
     if label_id is not None and (label is None or label.feature_id != feature_id):
         raise StoreError(f"Label {label_id} does not belong to this feature.", "Reload the page.")
-    feature.label_id = label_id
+    feature.label_id, feature.score = label_id, label.score if label else None
     work.add(feature)
     work.flush()
     _index_words(work, feature, label)
@@ -99,3 +99,29 @@ def _index_words(work: Session, feature: Feature, label: Label | None) -> None:
         tokens = " ".join(str(row[0]) for row in feature.top_tokens)
         work.exec(_INDEX, params={"id": feature.id, "label": label.text, "explanation": label.explanation,
                               "tokens": tokens})
+
+
+def learnable(work: Session, extraction_id: int, *, approved: bool,
+              min_score: float | None) -> list[tuple[int, int, str]]:
+    """Features with a current label that another labeler may learn from: id, index and the label, in order of index.
+
+    Args:
+        approved: only labels that a person wrote or approved; else also those not judged yet, but for the embedded
+            labeler's own, from which it would learn its own mistakes.
+        min_score: only labels that score at least this on the test split.
+    """
+    query = _learnable(select(Feature.id, Feature.index, Label.text), extraction_id, approved, min_score)
+    return [tuple(row) for row in work.exec(query.order_by(col(Feature.index)))]
+
+
+def count_learnable(work: Session, extraction_id: int, *, approved: bool, min_score: float | None) -> int:
+    """How many labels ``learnable`` would return."""
+    return work.exec(_learnable(select(func.count()), extraction_id, approved, min_score)).one()
+
+
+def _learnable(query, extraction_id: int, approved: bool, min_score: float | None):
+    by_people = (Label.verdict == "approved") | ((Label.origin == "human") & (Label.verdict != "rejected"))
+    others = (Label.verdict == "") & (Label.provider != "embedded")
+    query = (query.select_from(Feature).join(Label, col(Feature.label_id) == Label.id)
+             .where(Feature.extraction_id == extraction_id, by_people if approved else by_people | others))
+    return query if min_score is None else query.where(col(Label.score) >= min_score)
