@@ -1,5 +1,6 @@
 """The prompt of the embedded labeler. Its adapter was trained on exactly this text: change one, retrain the other."""
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
@@ -46,6 +47,16 @@ def mark_name(token: str) -> str:
     if not name and token and not token.strip():
         return "newlines" if "\n" in token else "spaces"
     return name
+
+
+def with_names(label: str) -> str:
+    """A label with the names of marks that it quotes bare, unless it names them beside: ``'|' in tables`` becomes
+    ``vertical bar in tables``."""
+    def name_of(quoted: re.Match) -> str:
+        name = _NAMES.get(quoted[1]) or _mark_names(quoted[1])
+        return name if name and name not in label else quoted[0]
+
+    return re.sub(r"'([^\w\s']{1,4})'", name_of, label)
 
 
 def visible(text: str) -> str:

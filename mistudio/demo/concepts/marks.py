@@ -87,8 +87,8 @@ FAMILIES = {
     "hash sign": {"hash sign starting a comment": (r"\n\s*(#) \w", r"\bhash\b|comment")},
     "arrow": {"arrow before a return type": (r"\) (->)", r"arrow|return")},
     "blank line": {
-        "blank line between paragraphs": (r"\.(\n\n)[A-Z]", r"blank|empty line|paragraph|newline"),
-        "blank line": (r"(\n\n)", r"blank|empty line|paragraph|newline"),
+        "blank line between paragraphs": (r"\.(\n\n)[A-Z]", r"blank|empty line|paragraph|newline|line break"),
+        "blank line": (r"(\n\n)", r"blank|empty line|paragraph|newline|line break"),
         "newline at the end of a line": (r"\w(\n)\w", r"newline|line break|end of (a |the )?line|line end"),
     },
     "spaces": {

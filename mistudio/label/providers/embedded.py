@@ -14,6 +14,7 @@ from mistudio.demo.fetch import MODEL_NAME
 from mistudio.errors import ModelError, ProviderError, ProviderSetupError
 from mistudio.label.adapters import WEIGHTS, usable
 from mistudio.label.base import load_base, prompt_ids
+from mistudio.label.completion import with_names
 from mistudio.label.providers import CONCURRENCY, EMBEDDED_BATCH, Completion, Messages
 from mistudio.label.providers.batches import Batches
 
@@ -76,7 +77,7 @@ class EmbeddedProvider:
         with _choosing:
             batches = _batches(*self._which)
         written = batches.ask(prompt)
-        answer = {"label": written.label, "explanation": "", "kind": kind_of(prompt),
+        answer = {"label": with_names(written.label), "explanation": "", "kind": kind_of(prompt),
                   "confidence": round(written.confidence, 3)}
         return Completion(json.dumps(answer), written.prompt_tokens, written.label_tokens, time.monotonic() - started)
 
