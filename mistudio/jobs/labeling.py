@@ -66,7 +66,7 @@ def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfi
     if not made.labels:
         raise made.error
     with session(engine) as work:
-        store_labels(work, made.outcome(), replace_protected=config.replace_human)
+        store_labels(work, [made.outcome()], replace_protected=config.replace_human)
     return made.kept or made.labels[-1][0]
 
 

@@ -28,7 +28,7 @@ from mistudio.run.budget import Budget
 from mistudio.run.config import RunConfig
 from mistudio.run.width import Width
 from mistudio.store import runs, session
-from mistudio.store.items import Item, Outcome, finish_item, queued_items
+from mistudio.store.items import Item, Outcome, finish_items, queued_items
 
 log = logging.getLogger(__name__)
 # How often a waiting loop looks up: a wish to stop is seen within this time, and the lease kept. Seconds.
@@ -264,15 +264,12 @@ class Loop:
         if not outcomes:
             return
 
-        def finish(store: Session) -> tuple[str | None, list[str]]:
-            return self._beat(store), [
-                finish_item(store, self.run_id, item.feature_id, self.owner, outcome,
-                            replace_protected=self.job.replace_human) for item, outcome in outcomes]
-
-        stop, states = self.write(finish)
+        of = {item.feature_id: outcome for item, outcome in outcomes}
+        stop, states = self.write(lambda store: finish_items(
+            store, self.run_id, self.owner, of, replace_protected=self.job.replace_human))
         self._heed(stop)
-        for (item, outcome), state in zip(outcomes, states, strict=True):
-            if state:
+        for item, outcome in outcomes:
+            if state := states.get(item.feature_id):
                 self.budget.add(outcome)
                 self.counts["queued"] -= 1
                 self.counts[state] += 1
