@@ -81,10 +81,6 @@ class LabelJob:
     def rate_limits(self) -> int:
         return self.provider.rate_limits
 
-    def work_on(self, item: Item) -> Outcome:
-        shown = self.prepare(item)
-        return shown if isinstance(shown, Outcome) else self.ask(shown)
-
     def prepare(self, item: Item) -> Shown | Outcome:
         """What to ask with, or why nothing is to be asked."""
         with session(self.engine) as work:

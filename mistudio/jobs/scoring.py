@@ -70,10 +70,6 @@ class ScoreJob:
     def rate_limits(self) -> int:
         return self.provider.rate_limits if self.provider else 0
 
-    def work_on(self, item: Item) -> Outcome:
-        tried = self.prepare(item)
-        return tried if isinstance(tried, Outcome) else self.ask(tried)
-
     def prepare(self, item: Item) -> Tried | Outcome:
         """What to try, or why nothing can be."""
         with session(self.engine) as work:

@@ -1,5 +1,6 @@
-"""The run loop: a few calls in flight at any time, each answer committed on its own as it lands.
+"""The run loop: a few calls in flight at any time, each answer committed as it lands, with those that land beside it.
 
+What the next calls ask is prepared while others are in flight, so that an answer is followed by the next question.
 A killed process loses only the calls in flight: their items are still queued, and resuming takes them up. While the
 database cannot be written (locked by another program, disk full, server restarted) answers wait in memory, no more
 than calls may be in flight. A run that is to stop waits for the calls in flight, but for no longer than one answer may
@@ -14,9 +15,9 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from sqlalchemy import Engine
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 LOOK_UP = 0.5
 # Items read from the queue at a time, so that memory stays flat however long the run is.
 PAGE = 1000
+# Items that are made ready at a time.
+PREPARING = 2
 UNREACHABLE = (OperationalError, InterfaceError)
 
 
@@ -63,12 +66,16 @@ class Job(Protocol):
     concurrency: int
     replace_human: bool
 
-    def work_on(self, item: Item) -> Outcome:
-        """Everything up to, but without, writing.
+    def prepare(self, item: Item) -> object | Outcome:
+        """What to ask with, or what came of the item where nobody is to be asked.
 
         Raises:
             ProviderSetupError: no item can succeed until the user changes something.
         """
+        ...
+
+    def ask(self, prepared: object) -> Outcome:
+        """Everything else up to, but without, writing. Raises: as above."""
         ...
 
     def rate_limits(self) -> int:
@@ -119,7 +126,7 @@ def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
         return runs.reopen(store, run_id, failed_too=failed_too)
 
 
-def guarded(work_on: Callable[[Item], Outcome], item: Item) -> Outcome:
+def guarded(work_on: Callable[[Item], object], item: Item) -> object | Outcome:
     """What came of an item; a defect on one feature must not end the run for all others."""
     try:
         return work_on(item)
@@ -131,13 +138,20 @@ def guarded(work_on: Callable[[Item], Outcome], item: Item) -> Outcome:
 
 
 class Loop:
-    """One worker on one run. Calls happen in other threads; only the thread that runs the loop writes."""
+    """One worker on one run. Calls happen in other threads; only the thread that runs the loop writes.
+
+    An item goes from ``todo`` to ``preparing``, ``ready``, ``flying``, and out. The other threads take what they are to
+    do from ``given``, and what came of it returns in ``back``.
+    """
 
     def __init__(self, engine: Engine, run_id: int, owner: str, job: Job, on_progress: OnProgress | None):
         self.engine, self.run_id, self.owner, self.job, self.on_progress = engine, run_id, owner, job, on_progress
-        self.flying: dict[Future, Item] = {}
         self.todo: deque[Item] = deque()
-        self.sent: SimpleQueue[tuple[Item, Future] | None] = SimpleQueue()
+        self.preparing: set[Item] = set()
+        self.ready: deque[tuple[Item, object]] = deque()
+        self.flying: dict[Item, object] = {}
+        self.given: SimpleQueue[tuple[Callable[[Item], object], Item] | None] = SimpleQueue()
+        self.back: SimpleQueue[tuple[Item, object | Outcome | Exception]] = SimpleQueue()
         self.width = Width(job.config.concurrency or job.concurrency)
         self.limits = job.rate_limits()
         self.counts: dict[str, int] = {}
@@ -150,26 +164,30 @@ class Loop:
         """State and message to leave the run in."""
         self._begin()
         # Not a pool of the library: a process that is asked to end would wait for its threads, and they for a server.
-        for _thread in range(self.width.wanted):
+        threads = self.width.wanted + PREPARING
+        for _thread in range(threads):
             threading.Thread(target=self._work, name=f"run-{self.run_id}", daemon=True).start()
         try:
             self._work_off()
         finally:
-            for _thread in range(self.width.wanted):
-                self.sent.put(None)
+            for _thread in range(threads):
+                self.given.put(None)
         return self.end or ("done", "")
 
     def _work_off(self) -> None:
-        while self.todo or self.flying:
+        while self.todo or self._under_way():
             if time.monotonic() - self.looked >= LOOK_UP:
                 self._heed(self.write(self._beat))
             self._send()
-            if not self.flying or time.monotonic() >= self.leave:
+            waits = self.flying or (self.preparing and self.end is None)
+            if not waits or time.monotonic() >= self.leave:
                 break
-            landed, _pending = wait(self.flying, timeout=LOOK_UP, return_when=FIRST_COMPLETED)
-            self._land([(self.flying.pop(future), future) for future in landed])
+            self._take_in()
             if not self.todo and self.end is None:
                 self._fill()
+
+    def _under_way(self) -> bool:
+        return bool(self.preparing or self.ready or self.flying)
 
     def write(self, what: Callable[[Session], object]) -> object:
         """Do something in one transaction; again and again while the database cannot be reached or written."""
@@ -199,8 +217,8 @@ class Loop:
         self._say()
 
     def _fill(self) -> None:
-        """The next items of the queue; from its beginning when nothing is in flight, for some may be queued again."""
-        if not self.flying:
+        """The next items of the queue; from its beginning when nothing is under way, for some may be queued again."""
+        if not self._under_way():
             self.after = -1
         self.todo.extend(self.write(lambda store: queued_items(store, self.run_id, self.after, PAGE)))
         if self.todo:
@@ -222,48 +240,66 @@ class Loop:
             self.end, self.leave = (state, message), time.monotonic() + self.job.config.timeout
 
     def _send(self) -> None:
-        while self.todo and self.end is None and len(self.flying) < int(self.width):
+        width = int(self.width)
+        while self.ready and self.end is None and len(self.flying) < width:
             verdict = self.budget.verdict(len(self.flying))
-            if verdict == "wait":
-                return
-            if verdict:
+            if verdict and verdict != "wait":
                 self._stop("paused", verdict)
-                return
-            item, future = self.todo.popleft(), Future()
-            self.flying[future] = item
-            self.sent.put((item, future))
+            if verdict:
+                break
+            item, prepared = self.ready.popleft()
+            self.flying[item] = prepared
+            self.given.put((self._ask, item))
+        while (self.todo and self.end is None and len(self.preparing) < PREPARING
+               and len(self.preparing) + len(self.ready) < width):
+            item = self.todo.popleft()
+            self.preparing.add(item)
+            self.given.put((self.job.prepare, item))
+
+    def _ask(self, item: Item) -> Outcome:
+        return self.job.ask(self.flying[item])
 
     def _work(self) -> None:
-        """In each of the threads that call."""
-        while (sent := self.sent.get()) is not None:
-            self._work_on(*sent)
-
-    def _work_on(self, item: Item, future: Future) -> None:
-        try:
-            future.set_result(guarded(self.job.work_on, item))
-        except (ProviderSetupError, *UNREACHABLE) as error:
-            future.set_exception(error)
-
-    def _land(self, landed: list[tuple[Item, Future]]) -> None:
-        """Store everything that has landed, together when several have: nothing that is here waits for a call."""
-        limits = self.job.rate_limits()
-        outcomes = []
-        for place, (item, future) in enumerate(landed, 1):
+        """In each of the other threads."""
+        while (given := self.given.get()) is not None:
+            work_on, item = given
             try:
-                outcome = future.result()
-                if outcome.reason_kind == "rate limit" and outcome.prompt_tokens is None and int(self.width) > 1:
-                    self.todo.appendleft(item)  # fewer at a time may well succeed
-                else:
-                    outcomes.append((item, outcome))
-            except ProviderSetupError as error:
-                self._stop("failed", str(error))
-            except UNREACHABLE:
-                self.todo.appendleft(item)  # nothing was asked yet; the next write says what the matter is
-            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying) + len(landed) - place)
-            self.limits = limits
-        if not outcomes:
-            return
+                self.back.put((item, guarded(work_on, item)))
+            except (ProviderSetupError, *UNREACHABLE) as error:
+                self.back.put((item, error))
 
+    def _take_in(self) -> None:
+        """Wait until something has come back, and store all that has landed: nothing that is here waits for a call."""
+        back = []
+        with suppress(Empty):
+            back.append(self.back.get(timeout=LOOK_UP))
+            while True:
+                back.append(self.back.get_nowait())
+        outcomes = [(item, outcome) for item, came in back if (outcome := self._landed(item, came)) is not None]
+        if outcomes:
+            self._store(outcomes)
+
+    def _landed(self, item: Item, came: object | Outcome | Exception) -> Outcome | None:
+        """The outcome to store, where the item has come to its end."""
+        self.preparing.discard(item)
+        asked, prepared, wide = item in self.flying, self.flying.pop(item, None), int(self.width) > 1
+        if asked:
+            limits = self.job.rate_limits()
+            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying))
+            self.limits = limits
+        if isinstance(came, ProviderSetupError):
+            self._stop("failed", str(came))
+        elif isinstance(came, Exception):
+            self.todo.appendleft(item)  # nothing was asked yet; the next write says what the matter is
+        elif not isinstance(came, Outcome):
+            self.ready.append((item, came))
+        elif wide and came.reason_kind == "rate limit" and came.prompt_tokens is None:
+            self.ready.appendleft((item, prepared))  # fewer at a time may well succeed
+        else:
+            return came
+        return None
+
+    def _store(self, outcomes: list[tuple[Item, Outcome]]) -> None:
         of = {item.feature_id: outcome for item, outcome in outcomes}
         stop, states = self.write(lambda store: finish_items(
             store, self.run_id, self.owner, of, replace_protected=self.job.replace_human))

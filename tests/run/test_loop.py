@@ -31,10 +31,13 @@ class Counting:
     def rate_limits(self):
         return 0
 
-    def work_on(self, item):
+    def prepare(self, item):
+        return item.index
+
+    def ask(self, index):
         with self.lock:
-            self.seen.append(item.index)
-            self.also(item.index)
+            self.seen.append(index)
+            self.also(index)
         return Outcome()
 
 
