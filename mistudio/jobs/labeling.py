@@ -14,11 +14,11 @@ from mistudio.label.material import NoEvidence
 from mistudio.label.one import LABEL, template_of
 from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
-from mistudio.store import Feature, Label, runs, session
+from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
-from mistudio.store.features import FeatureFilter, get_feature
+from mistudio.store.features import FeatureFilter, feature_of, get_feature
 from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels, store_labels
-from mistudio.store.labels import current_label, is_protected
+from mistudio.store.labels import is_protected
 
 
 def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> int:
@@ -84,14 +84,15 @@ class LabelJob:
     def prepare(self, item: Item) -> Shown | Outcome:
         """What to ask with, or why nothing is to be asked."""
         with session(self.engine) as work:
-            if not self.config.replace_human and is_protected(current_label(work, item.feature_id)):
+            feature, label = feature_of(work, item.feature_id)
+            if not self.config.replace_human and is_protected(label):
                 return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
-            if self.config.factual and (fact := factual_label(work.get_one(Feature, item.feature_id), self.run_id)):
+            if self.config.factual and (fact := factual_label(feature, self.run_id)):
                 return Outcome(labels=[(fact, [])], text=fact.text)
-        try:
-            return self.maker.show(item.feature_id)
-        except NoEvidence as error:
-            return Outcome("skipped", reason_kind="no examples", reason=str(error))
+            try:
+                return self.maker.shown(work, feature)
+            except NoEvidence as error:
+                return Outcome("skipped", reason_kind="no examples", reason=str(error))
 
     def calls(self, shown: Shown) -> dict[str, tuple[Prompt, Question[LabelAnswer]]]:
         """Everything that will be asked, by a name."""

@@ -3,12 +3,15 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sqlalchemy import func, insert, or_
+from sqlalchemy import bindparam, func, insert, or_
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
 from mistudio.store.tables import Feature, FeatureExamples, Label
 
+# Prepared once, for every feature of a run: to build statements anew takes longer than to run them.
+_FEATURE = (select(Feature, Label).join(Label, col(Feature.label_id) == Label.id, isouter=True)
+            .where(Feature.id == bindparam("of_feature")))
 Sort = Literal["index", "density", "max_activation", "label", "confidence"]
 
 
@@ -131,6 +134,11 @@ def get_feature(work: Session, extraction_id: int, index: int) -> tuple[Feature,
     if not found:
         raise StoreError(f"Extraction {extraction_id} has no feature {index}.", "Check the index against d_sae.")
     return found[0]
+
+
+def feature_of(work: Session, feature_id: int) -> tuple[Feature, Label | None]:
+    """The feature of a run's item, and its current label."""
+    return work.exec(_FEATURE, params={"of_feature": feature_id}).one()
 
 
 def annotate(work: Session, feature_id: int, *, starred: bool | None = None, note: str | None = None) -> None:
