@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 LOOK_UP = 0.5
 # Items read from the queue at a time, so that memory stays flat however long the run is.
 PAGE = 1000
-# Items that are made ready at a time.
+# Threads that prepare. Python lets one of its threads run at a time, so more would only help a slow database.
 PREPARING = 2
 UNREACHABLE = (OperationalError, InterfaceError)
 
@@ -140,8 +140,8 @@ def guarded(work_on: Callable[[Item], object], item: Item) -> object | Outcome:
 class Loop:
     """One worker on one run. Calls happen in other threads; only the thread that runs the loop writes.
 
-    An item goes from ``todo`` to ``preparing``, ``ready``, ``flying``, and out. The other threads take what they are to
-    do from ``given``, and what came of it returns in ``back``.
+    An item goes from ``todo`` to ``preparing``, ``ready``, ``flying``, and out. What came of it in another thread
+    returns in ``back``.
     """
 
     def __init__(self, engine: Engine, run_id: int, owner: str, job: Job, on_progress: OnProgress | None):
@@ -150,7 +150,8 @@ class Loop:
         self.preparing: set[Item] = set()
         self.ready: deque[tuple[Item, object]] = deque()
         self.flying: dict[Item, object] = {}
-        self.given: SimpleQueue[tuple[Callable[[Item], object], Item] | None] = SimpleQueue()
+        self.to_prepare: SimpleQueue[Item | None] = SimpleQueue()
+        self.to_ask: SimpleQueue[Item | None] = SimpleQueue()
         self.back: SimpleQueue[tuple[Item, object | Outcome | Exception]] = SimpleQueue()
         self.width = Width(job.config.concurrency or job.concurrency)
         self.limits = job.rate_limits()
@@ -164,14 +165,14 @@ class Loop:
         """State and message to leave the run in."""
         self._begin()
         # Not a pool of the library: a process that is asked to end would wait for its threads, and they for a server.
-        threads = self.width.wanted + PREPARING
-        for _thread in range(threads):
-            threading.Thread(target=self._work, name=f"run-{self.run_id}", daemon=True).start()
+        threads = [(self.job.prepare, self.to_prepare)] * PREPARING + [(self._ask, self.to_ask)] * self.width.wanted
+        for work in threads:
+            threading.Thread(target=self._work, args=work, name=f"run-{self.run_id}", daemon=True).start()
         try:
             self._work_off()
         finally:
-            for _thread in range(threads):
-                self.given.put(None)
+            for _work_on, queue in threads:
+                queue.put(None)
         return self.end or ("done", "")
 
     def _work_off(self) -> None:
@@ -249,20 +250,18 @@ class Loop:
                 break
             item, prepared = self.ready.popleft()
             self.flying[item] = prepared
-            self.given.put((self._ask, item))
-        while (self.todo and self.end is None and len(self.preparing) < PREPARING
-               and len(self.preparing) + len(self.ready) < width):
+            self.to_ask.put(item)
+        while self.todo and self.end is None and len(self.preparing) + len(self.ready) < width:
             item = self.todo.popleft()
             self.preparing.add(item)
-            self.given.put((self.job.prepare, item))
+            self.to_prepare.put(item)
 
     def _ask(self, item: Item) -> Outcome:
         return self.job.ask(self.flying[item])
 
-    def _work(self) -> None:
+    def _work(self, work_on: Callable[[Item], object], queue: SimpleQueue) -> None:
         """In each of the other threads."""
-        while (given := self.given.get()) is not None:
-            work_on, item = given
+        while (item := queue.get()) is not None:
             try:
                 self.back.put((item, guarded(work_on, item)))
             except (ProviderSetupError, *UNREACHABLE) as error:
