@@ -168,7 +168,7 @@ def _calls(job: LabelJob | ScoreJob, item: Item) -> dict | Outcome:
     found: dict = {}
 
     def prepare(item: Item) -> Outcome | None:
-        prepared = job.prepare(item)
+        [prepared] = job.prepare([item])
         if isinstance(prepared, Outcome):
             return prepared
         found.update(job.calls(prepared))

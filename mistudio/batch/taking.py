@@ -163,7 +163,7 @@ class _Opened:
     def _outcome(self, item: Item, replies: dict[str, Reply]) -> Outcome | None:
         """What a live run would have made of these replies; None while some are missing. Those to what the run does
         not ask any more are taken out."""
-        prepared = self.job.prepare(item)
+        [prepared] = self.job.prepare([item])
         if isinstance(prepared, Outcome):
             return self._used(prepared, replies)
         wanted = self.job.calls(prepared)

@@ -18,7 +18,7 @@ from mistudio.label.material import NoEvidence
 from mistudio.label.one import LABEL, evidence_of, label_from, template_of
 from mistudio.label.prompts import Prompt, render, revise
 from mistudio.label.providers import Provider
-from mistudio.store import Extraction, Feature, Label, Score, session
+from mistudio.store import Feature, Label, Score, session
 from mistudio.store.items import Outcome
 from mistudio.store.labels import current_label
 
@@ -74,7 +74,6 @@ class Maker:
 
     def __init__(self, engine: Engine, config: LabelConfig, provider: Provider, run_id: int | None = None):
         self.engine, self.config, self.provider, self.run_id = engine, config, provider, run_id
-        self._extraction: Extraction | None = None  # read once: a run's features have the same
 
     def make(self, feature_id: int, *, different: bool = False) -> Made:
         """Ask for a label of a feature, or for the best of several.
@@ -95,10 +94,8 @@ class Maker:
 
     def shown(self, work: Session, feature: Feature, *, different: bool = False, number: int = 0) -> Shown:
         """As ``show``, for a feature that has been read already."""
-        if self._extraction is None or self._extraction.id != feature.extraction_id:
-            self._extraction = work.get_one(Extraction, feature.extraction_id)
         config = self.config.model_copy(update={"seed": self.config.seed + number})
-        evidence = evidence_of(work, self._extraction, feature, config, different=different)
+        evidence = evidence_of(work, feature, config, different=different)
         return Shown(feature.id, evidence, render(evidence, template_of(config)))
 
     def ask(self, shown: Shown, *, different: bool = False) -> Made:

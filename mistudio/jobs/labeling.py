@@ -1,6 +1,7 @@
 """Labeling runs: queue them, work on them, and label a single feature."""
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from mistudio.errors import StoreError
 from mistudio.jobs.candidates import Made, Maker, Shown
@@ -14,9 +15,10 @@ from mistudio.label.material import NoEvidence
 from mistudio.label.one import LABEL, template_of
 from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
+from mistudio.run.loop import guarded
 from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
-from mistudio.store.features import FeatureFilter, feature_of, get_feature
+from mistudio.store.features import FeatureFilter, Read, get_feature, read_features
 from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels, store_labels
 from mistudio.store.labels import is_protected
 
@@ -81,18 +83,21 @@ class LabelJob:
     def rate_limits(self) -> int:
         return self.provider.rate_limits
 
-    def prepare(self, item: Item) -> Shown | Outcome:
+    def prepare(self, items: list[Item]) -> list[Shown | Outcome]:
         """What to ask with, or why nothing is to be asked."""
         with session(self.engine) as work:
-            feature, label = feature_of(work, item.feature_id)
-            if not self.config.replace_human and is_protected(label):
-                return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
-            if self.config.factual and (fact := factual_label(feature, self.run_id)):
-                return Outcome(labels=[(fact, [])], text=fact.text)
-            try:
-                return self.maker.shown(work, feature)
-            except NoEvidence as error:
-                return Outcome("skipped", reason_kind="no examples", reason=str(error))
+            read = read_features(work, [item.feature_id for item in items])
+            return [guarded(lambda item: self._prepare(work, read[item.feature_id]), item) for item in items]
+
+    def _prepare(self, work: Session, read: Read) -> Shown | Outcome:
+        if not self.config.replace_human and is_protected(read.label):
+            return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
+        if self.config.factual and (fact := factual_label(read.feature, self.run_id)):
+            return Outcome(labels=[(fact, [])], text=fact.text)
+        try:
+            return self.maker.shown(work, read.feature)
+        except NoEvidence as error:
+            return Outcome("skipped", reason_kind="no examples", reason=str(error))
 
     def calls(self, shown: Shown) -> dict[str, tuple[Prompt, Question[LabelAnswer]]]:
         """Everything that will be asked, by a name."""

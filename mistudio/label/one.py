@@ -34,14 +34,13 @@ def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, differ
         NoEvidence: there is nothing to show.
     """
     with session(engine) as work:
-        feature = work.get_one(Feature, feature_id)
-        extraction = work.get_one(Extraction, feature.extraction_id)
-        return evidence_of(work, extraction, feature, config, different=different, rough=rough)
+        return evidence_of(work, work.get_one(Feature, feature_id), config, different=different, rough=rough)
 
 
-def evidence_of(work: Session, extraction: Extraction, feature: Feature, config: LabelConfig, *,
-                different: bool = False, rough: bool = False) -> Evidence:
+def evidence_of(work: Session, feature: Feature, config: LabelConfig, *, different: bool = False,
+                rough: bool = False) -> Evidence:
     """As ``evidence_for``, for a feature that has been read already."""
+    extraction = work.get_one(Extraction, feature.extraction_id)
     labels = history(work, feature.id) if different else []
     shown = {window for label in labels for kind in ("examples", "negatives")
              for window in (label.evidence or {}).get(kind, [])}

@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 LOOK_UP = 0.5
 # Items read from the queue at a time, so that memory stays flat however long the run is.
 PAGE = 1000
-# Threads that prepare. Python lets one of its threads run at a time, so more would only help a slow database.
-PREPARING = 2
+# Items that are made ready together, by one thread: what is read for them is read at once.
+TOGETHER = 16
 UNREACHABLE = (OperationalError, InterfaceError)
 
 
@@ -60,14 +60,14 @@ OnProgress = Callable[[RunProgress], None]
 
 
 class Job(Protocol):
-    """What a run does with each of its items, from several threads at a time."""
+    """What a run does with each of its items: one thread prepares, several ask."""
 
     config: RunConfig
     concurrency: int
     replace_human: bool
 
-    def prepare(self, item: Item) -> object | Outcome:
-        """What to ask with, or what came of the item where nobody is to be asked.
+    def prepare(self, items: list[Item]) -> list[object | Outcome]:
+        """For each: what to ask with, or what came of the item where nobody is to be asked.
 
         Raises:
             ProviderSetupError: no item can succeed until the user changes something.
@@ -126,14 +126,14 @@ def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
         return runs.reopen(store, run_id, failed_too=failed_too)
 
 
-def guarded(work_on: Callable[[Item], object], item: Item) -> object | Outcome:
-    """What came of an item; a defect on one feature must not end the run for all others."""
+def guarded(work_on: Callable, what: Item | list[Item]) -> object | Outcome:
+    """What came of an item, or of several; a defect on one feature must not end the run for all others."""
     try:
-        return work_on(item)
+        return work_on(what)
     except (ProviderSetupError, *UNREACHABLE):
         raise
     except Exception as error:
-        log.exception("feature %s could not be worked on", item.index)
+        log.exception("%s could not be worked on", what)
         return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
 
 
@@ -150,9 +150,9 @@ class Loop:
         self.preparing: set[Item] = set()
         self.ready: deque[tuple[Item, object]] = deque()
         self.flying: dict[Item, object] = {}
-        self.to_prepare: SimpleQueue[Item | None] = SimpleQueue()
-        self.to_ask: SimpleQueue[Item | None] = SimpleQueue()
-        self.back: SimpleQueue[tuple[Item, object | Outcome | Exception]] = SimpleQueue()
+        self.to_prepare: SimpleQueue[list[Item] | None] = SimpleQueue()
+        self.to_ask: SimpleQueue[list[Item] | None] = SimpleQueue()
+        self.back: SimpleQueue[list[tuple[Item, object | Outcome | Exception]]] = SimpleQueue()
         self.width = Width(job.config.concurrency or job.concurrency)
         self.limits = job.rate_limits()
         self.counts: dict[str, int] = {}
@@ -165,7 +165,7 @@ class Loop:
         """State and message to leave the run in."""
         self._begin()
         # Not a pool of the library: a process that is asked to end would wait for its threads, and they for a server.
-        threads = [(self.job.prepare, self.to_prepare)] * PREPARING + [(self._ask, self.to_ask)] * self.width.wanted
+        threads = [(self.job.prepare, self.to_prepare)] + [(self._ask, self.to_ask)] * self.width.wanted
         for work in threads:
             threading.Thread(target=self._work, args=work, name=f"run-{self.run_id}", daemon=True).start()
         try:
@@ -250,30 +250,33 @@ class Loop:
                 break
             item, prepared = self.ready.popleft()
             self.flying[item] = prepared
-            self.to_ask.put(item)
-        while self.todo and self.end is None and len(self.preparing) + len(self.ready) < width:
-            item = self.todo.popleft()
-            self.preparing.add(item)
-            self.to_prepare.put(item)
+            self.to_ask.put([item])
+        together = max(1, min(TOGETHER, width // 2))
+        while self.todo and self.end is None and len(self.preparing) + len(self.ready) <= width - together:
+            items = [self.todo.popleft() for _ in range(min(together, len(self.todo)))]
+            self.preparing.update(items)
+            self.to_prepare.put(items)
 
-    def _ask(self, item: Item) -> Outcome:
-        return self.job.ask(self.flying[item])
+    def _ask(self, items: list[Item]) -> list[Outcome]:
+        return [self.job.ask(self.flying[item]) for item in items]
 
-    def _work(self, work_on: Callable[[Item], object], queue: SimpleQueue) -> None:
+    def _work(self, work_on: Callable[[list[Item]], list], queue: SimpleQueue) -> None:
         """In each of the other threads."""
-        while (item := queue.get()) is not None:
+        while (items := queue.get()) is not None:
             try:
-                self.back.put((item, guarded(work_on, item)))
+                came = guarded(work_on, items)
             except (ProviderSetupError, *UNREACHABLE) as error:
-                self.back.put((item, error))
+                came = error
+            each = came if isinstance(came, list) else [came] * len(items)
+            self.back.put(list(zip(items, each, strict=True)))
 
     def _take_in(self) -> None:
         """Wait until something has come back, and store all that has landed: nothing that is here waits for a call."""
         back = []
         with suppress(Empty):
-            back.append(self.back.get(timeout=LOOK_UP))
+            back += self.back.get(timeout=LOOK_UP)
             while True:
-                back.append(self.back.get_nowait())
+                back += self.back.get_nowait()
         outcomes = [(item, outcome) for item, came in back if (outcome := self._landed(item, came)) is not None]
         if outcomes:
             self._store(outcomes)

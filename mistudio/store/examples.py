@@ -9,15 +9,12 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import bindparam
 from sqlmodel import Session, select
 
 from mistudio.store.tables import Feature, FeatureExamples, ReferenceWindow, Vocabulary
 
 SOURCES = ("top", "random")
 SPLITS = ("explain", "select", "test")
-# Prepared once, for every feature of a run: to build statements anew takes longer than to run them.
-_BLOB = select(FeatureExamples.blob).where(FeatureExamples.feature_id == bindparam("of_feature"))
 _HEAD = np.dtype([("source", "u1"), ("split", "u1"), ("peak", "<u2"), ("context", "<i4"), ("document", "<u8")])
 
 
@@ -124,8 +121,8 @@ class Reference:
 
 def load_examples(work: Session, feature: Feature) -> Examples | None:
     """The examples of a feature, or None when it has none."""
-    blob = work.exec(_BLOB, params={"of_feature": feature.id}).one_or_none()
-    return Examples.from_blob(blob) if blob is not None else None
+    row = work.get(FeatureExamples, feature.id)
+    return Examples.from_blob(row.blob) if row else None
 
 
 def load_references(work: Session, extraction_id: int) -> list[Reference]:

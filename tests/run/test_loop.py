@@ -31,8 +31,8 @@ class Counting:
     def rate_limits(self):
         return 0
 
-    def prepare(self, item):
-        return item.index
+    def prepare(self, items):
+        return [item.index for item in items]
 
     def ask(self, index):
         with self.lock:
