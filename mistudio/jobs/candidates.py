@@ -94,7 +94,7 @@ class Maker:
 
     def shown(self, work: Session, feature: Feature, *, different: bool = False, number: int = 0) -> Shown:
         """As ``show``, for a feature that has been read already."""
-        config = self.config.model_copy(update={"seed": self.config.seed + number})
+        config = self.config.model_copy(update={"seed": self.config.seed + number}) if number else self.config
         evidence = evidence_of(work, feature, config, different=different)
         return Shown(feature.id, evidence, render(evidence, template_of(config)))
 
