@@ -4,6 +4,7 @@ Choosing uses the select split alone, so the score on the test split, which is s
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from sqlalchemy import Engine
 from sqlmodel import Session
@@ -96,7 +97,11 @@ class Maker:
         """As ``show``, for a feature that has been read already."""
         config = self.config.model_copy(update={"seed": self.config.seed + number}) if number else self.config
         evidence = evidence_of(work, feature, config, different=different)
-        return Shown(feature.id, evidence, render(evidence, template_of(config)))
+        return Shown(feature.id, evidence, render(evidence, self._template))
+
+    @cached_property
+    def _template(self) -> str:
+        return template_of(self.config)
 
     def ask(self, shown: Shown, *, different: bool = False) -> Made:
         """Ask for a label with this, and for others to compare it with where the config says so.
