@@ -20,7 +20,8 @@ from mistudio.label.config import LabelConfig
 from mistudio.label.prompts.templates import hash_of
 from mistudio.label.providers.openai import request_body
 from mistudio.run.config import RunConfig
-from mistudio.run.loop import PAGE, guarded
+from mistudio.run.job import guarded
+from mistudio.run.loop import PAGE
 from mistudio.store import Run, runs, session
 from mistudio.store.items import Item, Outcome, finish_items, queued_items
 

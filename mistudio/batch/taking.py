@@ -17,7 +17,7 @@ from mistudio.errors import Cancelled, MistudioError, StoreError
 from mistudio.jobs.work import config_of, job_of
 from mistudio.label.ask import Asked
 from mistudio.label.cost import price
-from mistudio.run.loop import guarded
+from mistudio.run.job import guarded
 from mistudio.store import Run, runs, session
 from mistudio.store.items import Held, Item, Outcome, finish_items, items_of, keep_reply
 

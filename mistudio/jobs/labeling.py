@@ -15,7 +15,7 @@ from mistudio.label.material import NoEvidence
 from mistudio.label.one import LABEL, template_of
 from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
-from mistudio.run.loop import guarded
+from mistudio.run.job import guarded
 from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter, Read, get_feature, read_features

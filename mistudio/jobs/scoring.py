@@ -10,7 +10,7 @@ from mistudio.label.ask import Asked
 from mistudio.label.cost import check_budget, price
 from mistudio.label.material import NoEvidence, material_of
 from mistudio.label.providers import CONCURRENCY, Provider
-from mistudio.run.loop import guarded
+from mistudio.run.job import guarded
 from mistudio.score.config import JUDGED, ScoreConfig
 from mistudio.score.judge import Call
 from mistudio.score.methods import Wrong, judge_calls, score_label

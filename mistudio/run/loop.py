@@ -16,17 +16,16 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import Protocol
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from mistudio.errors import ProviderSetupError, StoreError
 from mistudio.run.budget import Budget
-from mistudio.run.config import RunConfig
+from mistudio.run.job import UNREACHABLE, Job, defect, guarded
 from mistudio.run.width import Width
 from mistudio.store import runs, session
 from mistudio.store.items import Item, Outcome, finish_items, queued_items
@@ -38,7 +37,6 @@ LOOK_UP = 0.5
 PAGE = 1000
 # Items that are made ready together, by one thread: what is read for them is read at once.
 TOGETHER = 16
-UNREACHABLE = (OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True)
@@ -57,30 +55,6 @@ class RunProgress:
 
 
 OnProgress = Callable[[RunProgress], None]
-
-
-class Job(Protocol):
-    """What a run does with each of its items: one thread prepares, several ask."""
-
-    config: RunConfig
-    concurrency: int
-    replace_human: bool
-
-    def prepare(self, items: list[Item]) -> list[object | Outcome]:
-        """For each: what to ask with, or what came of the item where nobody is to be asked.
-
-        Raises:
-            ProviderSetupError: no item can succeed until the user changes something.
-        """
-        ...
-
-    def ask(self, prepared: object) -> Outcome:
-        """Everything else up to, but without, writing. Raises: as above."""
-        ...
-
-    def rate_limits(self) -> int:
-        """How often the server has limited the rate so far."""
-        ...
 
 
 def work(engine: Engine, run_id: int, job: Job, on_progress: OnProgress | None = None) -> str:
@@ -124,17 +98,6 @@ def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
     """
     with session(engine) as store:
         return runs.reopen(store, run_id, failed_too=failed_too)
-
-
-def guarded(work_on: Callable, what: Item | list[Item]) -> object | Outcome:
-    """What came of an item, or of several; a defect on one feature must not end the run for all others."""
-    try:
-        return work_on(what)
-    except (ProviderSetupError, *UNREACHABLE):
-        raise
-    except Exception as error:
-        log.exception("%s could not be worked on", what)
-        return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
 
 
 class Loop:
@@ -303,8 +266,12 @@ class Loop:
 
     def _store(self, outcomes: list[tuple[Item, Outcome]]) -> None:
         of = {item.feature_id: outcome for item, outcome in outcomes}
-        stop, states = self.write(lambda store: finish_items(
-            store, self.run_id, self.owner, of, replace_protected=self.job.replace_human))
+        try:
+            stop, states = self.write(lambda store: finish_items(
+                store, self.run_id, self.owner, of, replace_protected=self.job.replace_human))
+        except (SQLAlchemyError, StoreError) as error:
+            self._store_apart(outcomes, error)
+            return
         self._heed(stop)
         for item, outcome in outcomes:
             if state := states.get(item.feature_id):
@@ -312,6 +279,19 @@ class Loop:
                 self.counts["queued"] -= 1
                 self.counts[state] += 1
                 self._say(index=item.index, state=state, text=outcome.text or outcome.reason)
+
+    def _store_apart(self, outcomes: list[tuple[Item, Outcome]], error: Exception) -> None:
+        """What the database refuses must not take others with it; an outcome that is refused alone is a failed one."""
+        if len(outcomes) > 1:
+            for each in outcomes:
+                self._store([each])
+            return
+        [(item, outcome)] = outcomes
+        if outcome.reason_kind == "defect":
+            raise error
+        log.error("what came of feature %s cannot be stored", item.index, exc_info=error)
+        used = {name: getattr(outcome, name) for name in ("asked", "prompt_tokens", "completion_tokens", "cost")}
+        self._store([(item, replace(defect(error), **used))])
 
     def _say(self, **item) -> None:
         if self.on_progress:

@@ -8,8 +8,8 @@ from mistudio.errors import StoreError
 from mistudio.store import Label, Run, items, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.items import Outcome
-from mistudio.store.labels import history
-from mistudio.store.tables import now
+from mistudio.store.labels import current_label, edit_label, history
+from mistudio.store.tables import RunItem, now
 
 
 @pytest.fixture
@@ -59,6 +59,27 @@ def test_an_item_is_closed_once_and_only_by_the_worker_that_holds_the_lease(engi
         run = runs.get_run(work, run_id)
         assert (run.prompt_tokens, run.completion_tokens, run.cost) == (10, 2, 0.5)
         assert runs.run_counts(work, run_id) == {"queued": 10, "done": 1, "failed": 0, "skipped": 1}
+
+
+def test_items_that_are_closed_together_each_get_their_own_end(engine, run_id):
+    with session(engine) as work:
+        runs.take_lease(work, run_id, "a")
+        ids = [item.feature_id for item in items.queued_items(work, run_id)[:4]]
+        items.finish_items(work, run_id, "a", {ids[0]: Outcome(prompt_tokens=1)})
+        edit_label(work, ids[1], "written meanwhile", author="ann")
+    outcomes = {feature_id: Outcome(labels=[(Label(feature_id=feature_id, text=f"label {feature_id}", origin="llm"), [])
+                                            ], prompt_tokens=10, cost=0.5) for feature_id in ids[:3]}
+    outcomes[ids[3]] = Outcome("failed", reason_kind="prose", reply="well ...", prompt_tokens=10)
+    with session(engine) as work:
+        assert items.finish_items(work, run_id, "a", outcomes) == (
+            "", {ids[1]: "skipped", ids[2]: "done", ids[3]: "failed"})
+    with session(engine) as work:
+        assert [len(history(work, feature_id)) for feature_id in ids] == [0, 2, 1, 0]
+        assert current_label(work, ids[1]).text == "written meanwhile"
+        assert current_label(work, ids[2]).text == f"label {ids[2]}"
+        assert [work.get_one(RunItem, (run_id, feature_id)).reply for feature_id in ids] == ["", "", "", "well ..."]
+        run = runs.get_run(work, run_id)
+        assert (run.prompt_tokens, run.cost) == (31, 1.0)
 
 
 def test_an_unknown_cost_stays_unknown_and_a_known_one_adds_up(engine, run_id):
