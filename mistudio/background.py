@@ -1,4 +1,4 @@
-"""The one long job of this process beside labeling runs: an extraction or the demo's set-up.
+"""The one long job of this process beside labeling runs: an extraction, the demo's set-up or a distillation.
 
 It goes on when the page that started it is closed. One at a time: two would only share the same cores or GPU.
 """
@@ -20,18 +20,20 @@ Progress = Callable[[str, float, str], None]
 @dataclass(frozen=True)
 class Status:
     """How far the job is: ``fraction`` 0 to 1; ``detail`` such as tokens/s and time left. ``error`` says why it ended
-    without a result; ``extraction_id`` is its result."""
+    without a result; ``extraction_id`` is the extraction that one made which is ``done``, where it makes any."""
 
+    title: str
     step: str = "Starting"
     fraction: float = 0.0
     detail: str = ""
     cancel: bool = False
     error: MistudioError | None = None
+    done: bool = False
     extraction_id: int | None = None
 
     @property
     def running(self) -> bool:
-        return self.error is None and self.extraction_id is None
+        return self.error is None and not self.done
 
 
 def status() -> Status | None:
@@ -39,17 +41,18 @@ def status() -> Status | None:
     return _status
 
 
-def start(job: Callable[[Progress], int]) -> None:
+def start(title: str, job: Callable[[Progress], int | None]) -> None:
     """Start a job in a daemon thread, unless one is under way.
 
     Args:
-        job: gets a progress function, and returns the id of the extraction it made.
+        title: what the job is called.
+        job: gets a progress function, and returns the id of the extraction it made, if it makes one.
     """
     global _status
     with _lock:
         if _status is not None and _status.running:
             return
-        _status = Status()
+        _status = Status(title)
     threading.Thread(target=_work, args=(job,), name="job", daemon=True).start()
 
 
@@ -75,13 +78,13 @@ def _set(**changes) -> None:
 
 def _report(step: str, fraction: float, detail: str) -> None:
     if _status is not None and _status.cancel:
-        raise Cancelled("Stopped.", "Start it again: it goes on from its last checkpoint.")
+        raise Cancelled("Stopped.", "Start or resume it: it goes on from its last checkpoint.")
     _set(step=step, fraction=fraction, detail=detail)
 
 
-def _work(job: Callable[[Progress], int]) -> None:
+def _work(job: Callable[[Progress], int | None]) -> None:
     try:
-        _set(extraction_id=job(_report))
+        _set(extraction_id=job(_report), done=True)
     except MistudioError as error:
         _set(error=error)
     except Exception as error:

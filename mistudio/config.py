@@ -26,5 +26,6 @@ class JobConfig(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             field = cls.model_fields.get(name)
-            raise MistudioError(f"The option {name} is not valid: {first['msg'].lower()}.",
+            what = f"The option {name} is not valid" if name else "These options do not go together"
+            raise MistudioError(f"{what}: {first['msg'].removeprefix('Value error, ').lower()}.",
                                 (field.description or "") if field else "") from error

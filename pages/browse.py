@@ -64,6 +64,7 @@ def table(here: Here, wanted: filters.FeatureFilter, sort: tuple[str, bool], pag
         "label": [label.text if label else "" for _feature, label in rows],
         "top tokens": ["  ".join(visible(str(token)) for token, *_rest in feature.top_tokens[:6])
                        for feature, _label in rows],
+        "score": [feature.score for feature, _label in rows],
         "density": [100 * feature.density for feature, _label in rows],
         "max": [feature.max_activation for feature, _label in rows],
         "state": [feature.state for feature, _label in rows],
@@ -75,7 +76,7 @@ def table(here: Here, wanted: filters.FeatureFilter, sort: tuple[str, bool], pag
     # Above the table, where its toolbar would else lie over the links and page numbers.
     st.caption("Click a row to open the feature.")
     st.dataframe(
-        frame, key=key, hide_index=True, height=38 + 35 * min(len(rows), SHOWN_ROWS), row_height=35,
+        frame, key=key, hide_index=True, placeholder="", height=38 + 35 * min(len(rows), SHOWN_ROWS), row_height=35,
         column_order=None if chosen is None else ["index", "label", "top tokens"],
         on_select=lambda: select(key, indices), selection_mode=["single-row", "single-cell"],
         selection_default={"selection": {"rows": at, "columns": [], "cells": []}},
@@ -84,6 +85,8 @@ def table(here: Here, wanted: filters.FeatureFilter, sort: tuple[str, bool], pag
             "label": st.column_config.TextColumn("Label", width="medium"),
             "top tokens": st.column_config.TextColumn("Top tokens", width="medium",
                                                       help="Tokens it fires on most. · is a space, ↵ a new line."),
+            "score": st.column_config.NumberColumn("Score", width=70, format="%.2f",
+                                                   help="Of the label, on windows that no labeler saw."),
             "density": st.column_config.NumberColumn("Density", width=90, format="%.3g%%",
                                                      help="Share of all tokens on which it is active."),
             "max": st.column_config.NumberColumn("Max", width=80, format="%.3g", help="Its strongest activation."),

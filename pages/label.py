@@ -1,4 +1,7 @@
-"""Label: choose who labels (or scores) which features, see what it takes, start, and watch the results land."""
+"""Label: choose who labels (or scores) which features, see what it takes, start, and watch the results land.
+
+Distil makes a labeler of one's own from the labels.
+"""
 
 import streamlit as st
 
@@ -9,6 +12,7 @@ from mistudio.label.one import preview
 from mistudio.label.prompts.templates import USUAL, label_templates
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, get_feature, neighbours
+from mistudio.ui.distilling import distill_form
 from mistudio.ui.live import past_runs, show_live
 from mistudio.ui.options import choose_options
 from mistudio.ui.page import Here, guard, open_page, show_error
@@ -19,7 +23,7 @@ from mistudio.ui.selecting import choose_features
 from mistudio.ui.starting import before_start
 
 # Shown, and in the URL.
-JOBS = ("Label", "Score")
+JOBS = ("Label", "Score", "Distill")
 
 
 def main(here: Here) -> None:
@@ -28,7 +32,7 @@ def main(here: Here) -> None:
     panel = st.container()
     job = st.segmented_control("What to do", JOBS, key="job", bind="query-params", default=JOBS[0], required=True,
                                label_visibility="collapsed")
-    form = score_form if job == "Score" else label_form
+    form = {"Label": label_form, "Score": score_form, "Distill": distill_form}[job]
     api_key = form(here, busy=running is not None)
     with panel:
         if shown:
@@ -41,7 +45,7 @@ def label_form(here: Here, *, busy: bool) -> str | None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         choice = choose_provider()
-        wanted = choose_features(here, "unlabeled", ("unlabeled", "filter", "chosen", "all"), key="features")
+        wanted = choose_features(here, "unlabeled", ("unlabeled", "score", "filter", "chosen", "all"), key="features")
         with st.expander("Options", icon=":material/tune:"):
             options = choose_options(LabelConfig, leave_out=("provider", "model", "base_url", "prompt"))
             if choice.provider != "embedded":

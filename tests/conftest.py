@@ -1,8 +1,10 @@
 """What every test shares: a real temporary database each, and no settings of the person running them."""
 
 import os
+import shutil
 import uuid
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -16,6 +18,11 @@ from tests.toy import add_toy_extraction
 for _name in [name for name in os.environ if name.startswith(("MISTUDIO_", "OPENAI_", "OLLAMA_"))]:
     del os.environ[_name]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# What is right but slow, on a machine that does other things too, is no failure.
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")
+if "PYTEST_XDIST_WORKER" in os.environ:  # beside others on the same cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 # Where the core meets the database, every test runs on both kinds.
@@ -32,24 +39,43 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def database_url(request, tmp_path, monkeypatch):
     """A fresh database, also the one that pages and shell use by default."""
-    make = _sqlite if request.param == "sqlite" else _postgresql
-    for url in make(tmp_path):
+    empty = request.getfixturevalue(f"empty_{request.param}")
+    for url in (_sqlite if request.param == "sqlite" else _postgresql)(tmp_path, empty):
         monkeypatch.setenv("MISTUDIO_DATABASE_URL", url)
         settings.cache_clear()
         yield url
     settings.cache_clear()
 
 
-def _sqlite(folder):
-    yield f"sqlite:///{folder / 'test.db'}"
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory):
+    """The file of a database with the newest schema and nothing in it: to copy it is quicker than to upgrade anew."""
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    engine = open_store(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path
 
 
-def _postgresql(_folder):
+@pytest.fixture(scope="session")
+def empty_postgresql():
+    """The name of such a database on the server."""
     if POSTGRESQL is None:
         pytest.skip("no PostgreSQL server is named in TEST_POSTGRESQL_URL")
+    for url in _postgresql(None, "template1"):
+        open_store(url).dispose()
+        yield make_url(url).database
+
+
+def _sqlite(folder, empty):
+    yield f"sqlite:///{shutil.copy(empty, folder / 'test.db')}"
+
+
+def _postgresql(_folder, empty):
     name = f"mistudio_test_{uuid.uuid4().hex}"
     with psycopg.connect(POSTGRESQL, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {empty}")
         try:
             yield make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False)
         finally:

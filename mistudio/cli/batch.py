@@ -73,9 +73,6 @@ def answers(engine: Engine, given: dict, files: list[Path] | None, more: list[Pa
     Raises:
         typer.Exit: with status 1, when lines were broken or features failed.
     """
-    from mistudio.batch.remote import fetch
-    from mistudio.batch.taking import take_files
-
     if not files and status is None:
         if more:
             raise MistudioError(f"Nothing is to be done with {more[0]}.", "Name files behind --batch-in.")
@@ -83,6 +80,9 @@ def answers(engine: Engine, given: dict, files: list[Path] | None, more: list[Pa
     if given or (files and status is not None):
         raise MistudioError("Answers belong to the run that asked, with its options.",
                             "Give only --batch-in FILE... or only --batch-status RUN.")
+    from mistudio.batch.remote import fetch
+    from mistudio.batch.taking import take_files
+
     with Steps(as_json) as progress:
         if status is not None:
             states, report = fetch(engine, status, progress=progress)

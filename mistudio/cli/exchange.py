@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from mistudio.cli.options import AsJson, Database, ExtractionId, opened, takes
+from mistudio.cli.options import (
+    WHICH,
+    AsJson,
+    Database,
+    ExtractionId,
+    ScoreAbove,
+    ScoreBelow,
+    opened,
+    selection,
+    takes,
+)
 from mistudio.cli.output import Steps, plain, print_json
 from mistudio.errors import MistudioError
 from mistudio.exchange.features import FeatureImportConfig, FeatureImportReport
@@ -21,18 +31,22 @@ def export_file(
     db: Database = None,
     extraction: ExtractionId = None,
     as_json: AsJson = False,
+    features: Annotated[str, typer.Option(help=WHICH)] = "all",
+    score_above: ScoreAbove = None,
+    score_below: ScoreBelow = None,
     form: Annotated[str, typer.Option("--format", metavar="labels|neuronpedia", help="Only the labels, in one file; "
                                       "or features, windows and labels, in a folder for Neuronpedia.")] = "labels",
     creator: Annotated[str, typer.Option(help="With neuronpedia: id of the user there who owns all rows.")] = CREATOR,
 ) -> None:
-    """Write every current label to a file that names model, hook point, SAE and feature index; or all to a folder."""
+    """Write current labels to a file that names model, hook point, SAE and feature index; or all to a folder."""
     engine, chosen = opened(db, extraction)
+    wanted = selection(features, chosen.d_sae, score_above, score_below)
     if form == "neuronpedia":
-        _export_folder(export_neuronpedia(engine, chosen.id, file, creator=creator), chosen.id, as_json)
+        _export_folder(export_neuronpedia(engine, chosen.id, file, wanted, creator=creator), chosen.id, as_json)
         return
     if form != "labels":
         raise MistudioError(f"There is no format {form!r}.", "Use labels or neuronpedia.")
-    count = export_labels(engine, chosen.id, file)
+    count = export_labels(engine, chosen.id, file, wanted)
     if as_json:
         print_json({"file": str(file), "extraction": chosen.id, "labels": count})
     else:

@@ -7,14 +7,13 @@ import typer
 from sqlalchemy import Engine
 
 from mistudio.cli import batch, running
-from mistudio.cli.options import AsJson, Database, ExtractionId, opened, selection, takes
+from mistudio.cli.options import WHICH, AsJson, Database, ExtractionId, ScoreAbove, ScoreBelow, opened, selection, takes
 from mistudio.cli.quality import print_summaries
 from mistudio.label.config import LabelConfig
 from mistudio.run.config import RunConfig
 from mistudio.score.config import ScoreConfig
 from mistudio.store import open_store, session
 
-Features = Annotated[str, typer.Option(help="0-99,205, unlabeled, labeled, all, or another label state.")]
 Resume = Annotated[int | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")]
 RetryFailed = Annotated[int | None, typer.Option(
     metavar="RUN", help="Go on with a run, and ask again for the features that failed.")]
@@ -31,8 +30,11 @@ def _command(verb: str, config_type: type[RunConfig], about: str, usual: str, jo
         report: prints more of a run that has ended.
     """
 
+    said = f"{WHICH} Default: {usual}{', or labeled with a bound of the score' if usual != 'labeled' else ''}."
+
     def run(given: dict, *, db: Database = None, extraction: ExtractionId = None, as_json: AsJson = False,
-            features: Features = usual, resume: Resume = None, retry_failed: RetryFailed = None,
+            features: Annotated[str | None, typer.Option(help=said)] = None, score_above: ScoreAbove = None,
+            score_below: ScoreBelow = None, resume: Resume = None, retry_failed: RetryFailed = None,
             files: batch.More = None, batch_out: batch.Out = None, batch_in: batch.In = None,
             batch_submit: batch.Submit = False, batch_status: batch.Status = None) -> None:
         engine = open_store(db)
@@ -43,7 +45,8 @@ def _command(verb: str, config_type: type[RunConfig], about: str, usual: str, jo
         if run_id is None:
             engine, chosen = opened(db, extraction)
             config = config_type.checked(**given)
-            wanted = selection(features, chosen.d_sae)
+            bounded = score_above is not None or score_below is not None
+            wanted = selection(features or ("labeled" if bounded else usual), chosen.d_sae, score_above, score_below)
             check(config)
             estimate, start = jobs()
             if not as_json:

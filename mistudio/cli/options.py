@@ -19,6 +19,11 @@ Database = Annotated[str | None, typer.Option(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 ExtractionId = Annotated[int | None, typer.Option(
     "--extraction", metavar="ID", help="Which extraction; the newest finished one when not given.")]
+WHICH = "0-99,205, all, unlabeled, labeled, unreviewed, approved, rejected, human, scored or unscored."
+ScoreAbove = Annotated[float | None, typer.Option(
+    min=0, max=1, metavar="X", help="Only features whose label scored so much or more, on the test split.")]
+ScoreBelow = Annotated[float | None, typer.Option(
+    min=0, max=1, metavar="X", help="Only features whose label scored less than this, on the test split.")]
 
 
 def takes(config: type[BaseModel]) -> Callable[[Callable], Callable]:
@@ -63,12 +68,10 @@ def opened(db: str | None, extraction_id: int | None) -> tuple[Engine, Extractio
         return engine, get_extraction(work, extraction_id)
 
 
-def selection(text: str, d_sae: int) -> FeatureFilter:
-    """Which features ``--features`` means: ``all``, a label state such as ``unlabeled``, or indices and ranges."""
+def selection(text: str, d_sae: int, score_above: float | None, score_below: float | None) -> FeatureFilter:
+    """Which features ``--features`` means: ``all``, a label state such as ``unlabeled``, or indices and ranges; of
+    these, the ones with such a score."""
     from mistudio.label.selection import parse_indices
 
-    if text == "all":
-        return FeatureFilter()
-    if text.isalpha():
-        return FeatureFilter(labels=text)
-    return FeatureFilter(indices=parse_indices(text, d_sae))
+    chosen = {} if text == "all" else {"labels": text} if text.isalpha() else {"indices": parse_indices(text, d_sae)}
+    return FeatureFilter(**chosen, score_above=score_above, score_below=score_below)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from mistudio.cli.options import AsJson, Database, ExtractionId, opened, selection
+from mistudio.cli.options import WHICH, AsJson, Database, ExtractionId, ScoreAbove, ScoreBelow, opened, selection
 from mistudio.cli.output import Steps, money, plain, print_json, print_table, token
 from mistudio.errors import MistudioError
+from mistudio.label.adapters import labeler
 from mistudio.label.providers import FREE
 from mistudio.store import Feature, Label, Run, open_store, session
 from mistudio.store import features as store
@@ -17,7 +18,7 @@ from mistudio.store.examples import SOURCES, SPLITS, load_examples, load_vocabul
 from mistudio.store.labels import history
 from mistudio.store.tables import Extraction
 
-SORTS = ("index", "density", "max_activation", "label", "confidence")
+SORTS = ("index", "density", "max_activation", "label", "confidence", "score")
 
 
 def runs(db: Database = None, extraction: ExtractionId = None, as_json: AsJson = False,
@@ -41,8 +42,9 @@ def features(
     db: Database = None,
     extraction: ExtractionId = None,
     as_json: AsJson = False,
-    which: Annotated[str, typer.Option("--features", help="0-99,205, all, unlabeled, labeled, unreviewed, approved, "
-                                                          "rejected or human.")] = "all",
+    which: Annotated[str, typer.Option("--features", help=WHICH)] = "all",
+    score_above: ScoreAbove = None,
+    score_below: ScoreBelow = None,
     state: Annotated[list[str] | None, typer.Option(help="live, rare, dense or dead; may be repeated.")] = None,
     text: Annotated[str, typer.Option(help="Part of a label or explanation.")] = "",
     sort: Annotated[str, typer.Option(help=f"One of {', '.join(SORTS)}.")] = "index",
@@ -54,7 +56,7 @@ def features(
     if sort not in SORTS:
         raise MistudioError(f"{sort!r} is not something to sort by.", f"Use one of: {', '.join(SORTS)}.")
     engine, chosen = opened(db, extraction)
-    wanted = replace(selection(which, chosen.d_sae), states=tuple(state or ()), text=text)
+    wanted = replace(selection(which, chosen.d_sae, score_above, score_below), states=tuple(state or ()), text=text)
     with session(engine) as work:
         rows = store.list_features(work, chosen.id, wanted, sort=sort, descending=descending, limit=limit,
                                    offset=offset)
@@ -62,10 +64,11 @@ def features(
     if as_json:
         print_json([feature_record(feature, label) for feature, label in rows])
         return
-    print_table(("index", "label", "top tokens", "density", "max", "state"),
-                [(feature.index, _named(label), " ".join(token(row[0]) for row in feature.top_tokens[:4]),
+    print_table(("index", "label", "score", "top tokens", "density", "max", "state"),
+                [(feature.index, _named(label), "" if feature.score is None else f"{feature.score:.2f}",
+                  " ".join(token(row[0]) for row in feature.top_tokens[:4]),
                   f"{feature.density:.3%}", f"{feature.max_activation:.2f}", feature.state)
-                 for feature, label in rows], right=("index", "density", "max"))
+                 for feature, label in rows], right=("index", "score", "density", "max"))
     if total > len(rows):
         print(f"{len(rows)} of {total:,} features; --limit and --offset show others.")
 
@@ -166,6 +169,7 @@ def feature_record(feature: Feature, label: Label | None) -> dict:
 
 def _label_record(label: Label) -> dict:
     return {"text": label.text, "explanation": label.explanation, "kind": label.kind, "confidence": label.confidence,
+            "score": label.score, "score_method": label.score_method,
             "origin": label.origin, "verdict": label.verdict, "provider": label.provider, "model": label.model,
             "author": label.author, "created_at": label.created_at}
 
@@ -193,7 +197,7 @@ def _windows(work, extraction: Extraction, feature: Feature, count: int) -> list
 def _print_feature(feature: Feature, label: Label | None, windows: list[dict], labels: int) -> None:
     print(f"Feature {feature.index}: {plain(label.text) if label else 'not labeled'}")
     if label:
-        by = " ".join(filter(None, (label.provider, label.model))) or label.author
+        by = labeler(label.provider, label.model) or label.author
         print(plain(label.explanation) if label.explanation else "No explanation.")
         print(f"Label by {label.origin}{f' ({plain(by)})' if by else ''}, {label.verdict or 'not reviewed'}; "
               f"{labels} in its history")

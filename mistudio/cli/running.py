@@ -58,14 +58,16 @@ def print_estimate(guess: Estimate, verb: str) -> None:
     """One line on stderr before a run starts."""
     cost = "free" if guess.free else "unknown" if guess.cost is None else " to ".join(map(money, guess.cost))
     seconds = "unknown" if guess.seconds is None else f"{guess.seconds:,.0f} s"
-    print(f"{guess.features:,} features to {verb}, {guess.skipped:,} skipped; about {guess.prompt_tokens[0]:,} to "
-          f"{guess.prompt_tokens[1]:,} prompt tokens; cost {cost}; time {seconds}", file=sys.stderr)
+    calls, tokens = (" to ".join(f"{end:,}" for end in dict.fromkeys(ends)) for ends in (
+        guess.calls, guess.prompt_tokens))
+    print(f"{guess.features:,} features to {verb}, {guess.skipped:,} skipped; {calls} calls, about {tokens} prompt "
+          f"tokens; cost {cost}; time {seconds}", file=sys.stderr)
 
 
 def _stay(engine: Engine, run_id: int, *, quiet: bool) -> None:
     """Work on the run in a thread, so that Ctrl-C reaches this one and can ask the run to stop."""
     from mistudio.jobs.work import work_run
-    from mistudio.run.loop import RunProgress
+    from mistudio.run.loop import UNREACHABLE, RunProgress
 
     with session(engine) as work:
         kind = run_store.get_run(work, run_id).kind
@@ -89,11 +91,20 @@ def _stay(engine: Engine, run_id: int, *, quiet: bool) -> None:
             ended.set()
 
     threading.Thread(target=work_on, name=f"run-{run_id}", daemon=True).start()
-    asked = False
+    asked = stored = told = False
     # An event, for Python 3.11 takes a thread for ended when Ctrl-C breaks its join.
     while not ended.is_set():
         try:
             ended.wait(0.2)
+            if asked and not stored:
+                with session(engine) as work:
+                    run_store.request_stop(work, run_id, "cancel")
+                stored = True
+        except UNREACHABLE as error:  # the run itself waits for it too
+            if not told:
+                print(f"The database cannot be written ({error.orig}): the run stops when it can be.", file=sys.stderr,
+                      flush=True)
+            told = True
         except KeyboardInterrupt:
             if asked:
                 print(f"Left at once. Go on with: {_resume_line(kind, run_id)}", file=sys.stderr, flush=True)
@@ -101,8 +112,6 @@ def _stay(engine: Engine, run_id: int, *, quiet: bool) -> None:
             asked = True
             print("Stopping after the calls in flight; press Ctrl-C again to leave at once.", file=sys.stderr,
                   flush=True)
-            with session(engine) as work:
-                run_store.request_stop(work, run_id, "cancel")
     if failure:
         raise failure[0]
 

@@ -10,44 +10,33 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from mistudio.demo.train_adapter import Sample, read_seed
-from mistudio.errors import MistudioError
-from mistudio.label.answer import answer_schema, parse_reply
+from mistudio.demo.train_adapter import read_seed
+from mistudio.distill.measure import compare, label_all
+from mistudio.distill.samples import Sample
+from mistudio.label.prompts import COMPLETION, Prompt
 from mistudio.label.providers.embedded import ADAPTER, EmbeddedProvider
-from mistudio.search.encoder import encode
 
 
 def measure(samples: list[Sample], provider: EmbeddedProvider, say=print) -> dict:
     """Label the samples and compare each label with its reference by MiniLM.
 
     Returns:
-        ``similarity``: mean cosine with the own reference; ``shuffled``: with the references of all other samples;
-        ``top1``, ``top5``: share of labels whose own reference is the nearest, or among the five nearest, of all;
-        ``failed``: prompts without a usable label (not in the other figures, but in ``top1`` and ``top5`` as misses);
-        ``seconds``: mean of a label, without the first call, which loads the model; ``confidence``: its correlation
-        with the similarity.
+        the figures of ``mistudio.label.adapters.Measures``; ``seconds``: mean of a label, with those that load the
+        model left out; ``confidence``: its correlation with the similarity.
     """
-    answers, seconds = {}, []
-    for number, sample in enumerate(samples):
-        messages = [{"role": "user", "content": sample.prompt()}]
-        started = time.monotonic()
-        try:
-            answers[number] = parse_reply(provider.complete(messages, answer_schema()).text)
-        except MistudioError as error:
-            say(f"failed: {error} | {sample.label}")
-            continue
-        seconds.append(time.monotonic() - started)
-        say(f"{answers[number].confidence:.2f} {answers[number].label} | {sample.label}")
-    own = np.array(list(answers))
-    similar = encode([answer.label for answer in answers.values()]) @ encode([sample.label for sample in samples]).T
-    matching = similar[np.arange(len(own)), own]
-    rank = (similar > matching[:, None]).sum(axis=1)
-    others = (similar.sum() - matching.sum()) / (similar.size - len(own))
-    confidence = np.array([answer.confidence for answer in answers.values()])
-    return {"labels": len(samples), "failed": len(samples) - len(own), "similarity": float(matching.mean()),
-            "shuffled": float(others), "top1": float((rank < 1).sum() / len(samples)),
-            "top5": float((rank < 5).sum() / len(samples)), "seconds": float(np.mean(seconds[1:])),
-            "confidence": float(np.corrcoef(confidence, matching)[0, 1])}
+    prompts = [Prompt([{"role": "user", "content": sample.prompt()}], COMPLETION, "") for sample in samples]
+    label_all(provider, prompts[:1], lambda *_done: None)  # loads the model
+    started = time.monotonic()
+    asked = label_all(provider, prompts, lambda *_done: None)
+    seconds = (time.monotonic() - started) / len(samples)
+    answers = [each.answer for each in asked]
+    for sample, each in zip(samples, asked, strict=True):
+        said = f"{each.answer.confidence:.2f} {each.answer.label}" if each.answer else f"failed: {each.error}"
+        say(f"{said} | {sample.label}")
+    measured = compare([answer.label if answer else None for answer in answers], [sample.label for sample in samples])
+    given = [row for row, answer in enumerate(answers) if answer]
+    correlation = np.corrcoef([answers[row].confidence for row in given], np.array(measured.similarity)[given])[0, 1]
+    return measured.summary().model_dump(exclude_none=True) | {"seconds": seconds, "confidence": float(correlation)}
 
 
 def main(

@@ -3,63 +3,38 @@
     python -m mistudio.demo.train_adapter --seed-labels seed.jsonl --out mistudio/demo/adapter
 
 The seed labels (features of one SAE, each labeled by a strong LLM) quote third-party text and are not part of this
-project; planted concepts (``planted.py``) add what they rarely show. LoRA: Hu et al. 2021, arXiv:2106.09685, through
-the ``peft`` library. Seeded. 80 seed features, chosen by a hash of their index, are never trained on and measure the
-result: ``python -m mistudio.demo.measure_adapter``. On a CPU that others use too set ``OMP_NUM_THREADS=1``: threads
-waiting for each other cost more than they bring.
+project; planted concepts (``planted.py``) add what they rarely show. The loop is that of every distillation
+(``mistudio.distill.train``). Seeded. 80 seed features, chosen by a hash of their index, are never trained on and
+measure the result: ``python -m mistudio.demo.measure_adapter``. On a CPU that others use too set
+``OMP_NUM_THREADS=1``: threads waiting for each other cost more than they bring.
 """
 
 import json
-import math
 import random
 import re
-import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import torch
 import typer
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.helpers import disable_input_dtype_casting
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mistudio.demo.corpus import demo_documents
 from mistudio.demo.fetch import demo_model
 from mistudio.demo.planted import Window, planted
+from mistudio.distill.samples import Sample
+from mistudio.distill.train import Row, Step, batched, fit, new_adapter, row_of, save_adapter
 from mistudio.extract.corpus import document_hash
-from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text
+from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS
+from mistudio.model.load import load_model
 
 HELD_OUT = 80
-RANK, ALPHA = 16, 32
-BATCH, LEARNING_RATE, WARM_UP = 8, 5e-4, 20
-DRAWN_WINDOWS = (3, 7)  # the fewest and the most that a training prompt shows
+RANK, BATCH, LEARNING_RATE = 16, 8, 5e-4
+CHECKPOINT_SECONDS = 300
 PLANTED_SHARE = 0.5  # of the planted concepts, drawn anew each epoch: the seed labels stay in the majority
 CORPUS_CHARACTERS = 3_000_000
-IGNORED = -100  # the target of positions that the loss leaves out
 
 # The seed's SAE saw mostly presidential addresses; its labels say so where it tells nothing.
 _HABIT = re.compile(r",? in (?:(?:modern|presidential) )?(?:addresses|messages|speeches|speech)$")
-
-
-@dataclass
-class Sample:
-    """A label and the windows of its feature, strongest first."""
-
-    label: str
-    windows: list[Window]
-
-    def prompt(self, chosen: random.Random | None = None) -> str:
-        """The labeler's prompt: of the strongest windows, or of a random draw (for training)."""
-        windows = self.windows[:MOST_WINDOWS]
-        if chosen is not None:
-            fewest, most = (min(count, len(self.windows)) for count in DRAWN_WINDOWS)
-            count = chosen.randint(fewest, most)
-            windows = sorted(chosen.sample(self.windows, count), key=lambda window: -window.strength)
-        return completion_text([window.active for window in windows], windows)
 
 
 def read_seed(path: Path) -> tuple[list[Sample], list[Sample]]:
@@ -101,13 +76,6 @@ def planted_samples(tokenizer: PreTrainedTokenizerBase, automatic: int, seed: in
             planted(documents, tokenizer, automatic=automatic, seed=seed).items()]
 
 
-def draw(sample: Sample, chosen: random.Random, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Token ids of one fresh view of a sample, and the targets: the label's tokens and the newline that ends it."""
-    prompt = tokenizer(sample.prompt(chosen), add_special_tokens=False)["input_ids"]
-    answer = tokenizer(f" {sample.label}\n", add_special_tokens=False)["input_ids"]
-    return prompt + answer, [IGNORED] * len(prompt) + answer
-
-
 def with_drawn_strengths(sample: Sample, chosen: random.Random) -> Sample:
     """A planted sample's windows with falling strengths, as those of a feature have."""
     windows = chosen.sample(sample.windows, min(MOST_WINDOWS, len(sample.windows)))
@@ -116,81 +84,33 @@ def with_drawn_strengths(sample: Sample, chosen: random.Random) -> Sample:
                                  zip(windows, [10.0, *strengths], strict=True)])
 
 
-def epoch_batches(seeds: list[Sample], extra: list[Sample], chosen: random.Random,
-                  tokenizer: PreTrainedTokenizerBase) -> list[list[tuple[list[int], list[int]]]]:
-    """One epoch's batches in random order, each of rows of about the same length."""
+def epoch_rows(seeds: list[Sample], extra: list[Sample], chosen: random.Random,
+               tokenizer: PreTrainedTokenizerBase) -> list[Row]:
+    """What one epoch trains on: all seeds, and a new part of the planted concepts."""
     some = chosen.sample(extra, round(PLANTED_SHARE * len(extra)))
     samples = [*seeds, *(with_drawn_strengths(sample, chosen) for sample in some)]
-    rows = sorted((draw(sample, chosen, tokenizer) for sample in samples), key=lambda row: len(row[0]))
-    batches = [rows[first:first + BATCH] for first in range(0, len(rows), BATCH)]
-    chosen.shuffle(batches)
-    return batches
+    return [row_of(sample, chosen, tokenizer) for sample in samples]
 
 
-def loss_of(model: torch.nn.Module, rows: list[tuple[list[int], list[int]]]) -> torch.Tensor:
-    """Mean cross-entropy of the label tokens. Only their positions meet the unembedding, a fifth of the work."""
-    width = max(len(ids) for ids, _targets in rows)
-    tokens = torch.zeros(len(rows), width, dtype=torch.long)
-    targets = torch.full((len(rows), width), IGNORED)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for row, (ids, wanted) in enumerate(rows):
-        tokens[row, :len(ids)] = torch.tensor(ids)
-        targets[row, :len(ids)] = torch.tensor(wanted)
-        mask[row, :len(ids)] = 1
-    causal_lm = model.get_base_model()
-    device = causal_lm.device
-    hidden = causal_lm.model(tokens.to(device), attention_mask=mask.to(device), use_cache=False).last_hidden_state
-    counted = (targets[:, 1:] != IGNORED).to(device)
-    logits = causal_lm.lm_head(hidden[:, :-1][counted])
-    return torch.nn.functional.cross_entropy(logits.float(), targets[:, 1:].to(device)[counted])
+def train(seeds: list[Sample], extra: list[Sample], out: Path, *, epochs: int, seed: int) -> None:
+    """Train, and save the adapter in ``out``; the same call goes on with a training that was killed."""
+    loaded = load_model(str(demo_model()), dtype="auto")
+    model = new_adapter(loaded.model, RANK, seed)
 
+    def batches(epoch: int) -> list[list[Row]]:
+        chosen = random.Random(f"{seed} {epoch}")
+        return batched(epoch_rows(seeds, extra, chosen, loaded.tokenizer), BATCH, chosen)
 
-def train(seeds: list[Sample], extra: list[Sample], tokenizer: PreTrainedTokenizerBase, out: Path, *, epochs: int,
-          seed: int) -> None:
-    """Train, and save the adapter in ``out`` after every epoch."""
-    folder, chosen = demo_model(), random.Random(seed)
-    torch.manual_seed(seed)
-    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, attn_implementation="eager")
-    base.to("cuda" if torch.cuda.is_available() else "cpu")
-    model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear",
-                                            task_type="CAUSAL_LM"))
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE)
-    steps = epochs * math.ceil((len(seeds) + round(PLANTED_SHARE * len(extra))) / BATCH)
-    schedule = get_cosine_schedule_with_warmup(optimizer, WARM_UP, steps)
-    model.train()
-    started, step, losses = time.monotonic(), 0, []
-    for _epoch in range(epochs):
-        for rows in epoch_batches(seeds, extra, chosen, tokenizer):
-            # Float32 master weights, bfloat16 arithmetic: without this peft would compute the adapter in float32.
-            with disable_input_dtype_casting(model), torch.autocast(base.device.type, torch.bfloat16):
-                loss = loss_of(model, rows)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            step += 1
-            losses.append(loss.item())
-            if step % 5 == 0 or step == steps:
-                took = time.monotonic() - started
-                print(f"step {step}/{steps}, loss {np.mean(losses[-20:]):.3f}, {took / step:.1f} s a step, "
-                      f"{took / step * (steps - step) / 60:.0f} min left", flush=True)
-        save(model, out)
+    def on_step(step: Step) -> None:
+        if step.done % 5 == 0 or step.done == step.steps:
+            print(step, flush=True)
 
-
-def save(model: PeftModel, out: Path) -> None:
-    """Write ``adapter_model.safetensors`` in bfloat16 and its config; README.md in the folder stays."""
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        model.save_pretrained(scratch)
-        weights = load_file(Path(scratch) / "adapter_model.safetensors")
-        halved = {name: value.to(torch.bfloat16) for name, value in weights.items()}
-        save_file(halved, out / "adapter_model.safetensors", metadata={"format": "pt"})
-        config = json.loads((Path(scratch) / "adapter_config.json").read_text())
-        config["target_modules"] = sorted(config["target_modules"])
-        config["base_model_name_or_path"] = "HuggingFaceTB/SmolLM2-135M-Instruct"
-        (out / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+    checkpoint = out / "checkpoint.pt"
+    fit(model, batches, epochs=epochs, learning_rate=LEARNING_RATE, seed=seed, checkpoint=checkpoint,
+        checkpoint_seconds=CHECKPOINT_SECONDS, on_step=on_step)
+    save_adapter(model, out, "HuggingFaceTB/SmolLM2-135M-Instruct")
+    checkpoint.unlink()
 
 
 def main(
@@ -204,7 +124,7 @@ def main(
     seeds, _held_out = read_seed(seed_labels)
     extra = planted_samples(tokenizer, automatic, seed)
     print(f"{len(seeds)} seed labels, {len(extra)} planted concepts", flush=True)
-    train(seeds, extra, tokenizer, out, epochs=epochs, seed=seed)
+    train(seeds, extra, out, epochs=epochs, seed=seed)
 
 
 if __name__ == "__main__":

@@ -29,21 +29,27 @@ class ImportReport:
     unchanged: int = 0
 
 
-def export_text(engine: Engine, extraction_id: int, form: str = "csv") -> tuple[str, int]:
-    """The text of a file with every current label (rejected ones too, with their verdict), and how many it holds.
+def export_text(engine: Engine, extraction_id: int, form: str = "csv",
+                wanted: FeatureFilter = FeatureFilter()) -> tuple[str, int]:
+    """The text of a file with current labels (rejected ones too, with their verdict), and how many it holds.
 
     Args:
         form: ``csv`` or ``jsonl``.
+        wanted: of which features.
     """
     with session(engine) as work:
         extraction = get_extraction(work, extraction_id)
-        pairs = list_features(work, extraction_id, FeatureFilter(), limit=None)
+        pairs = list_features(work, extraction_id, wanted, limit=None)
         rows = [row_of(extraction, feature, label) for feature, label in pairs if label is not None]
     return write_rows(rows, form), len(rows)
 
 
-def export_labels(engine: Engine, extraction_id: int, path: Path | str) -> int:
-    """Write every current label to a ``.csv`` or ``.jsonl`` file; an existing file is replaced only by a whole one.
+def export_labels(engine: Engine, extraction_id: int, path: Path | str,
+                  wanted: FeatureFilter = FeatureFilter()) -> int:
+    """Write current labels to a ``.csv`` or ``.jsonl`` file; an existing file is replaced only by a whole one.
+
+    Args:
+        wanted: of which features.
 
     Returns:
         How many labels were written.
@@ -52,7 +58,7 @@ def export_labels(engine: Engine, extraction_id: int, path: Path | str) -> int:
         ExchangeError: the ending is neither, or the file cannot be written.
     """
     path = Path(path)
-    text, count = export_text(engine, extraction_id, form_of(path))
+    text, count = export_text(engine, extraction_id, form_of(path), wanted)
     draft = path.with_name(f".{path.name}.part")
     try:
         draft.write_text(text, encoding="utf-8", newline="")

@@ -46,12 +46,13 @@ class NeuronpediaExport:
     explanations: int
 
 
-def export_neuronpedia(engine: Engine, extraction_id: int, folder: Path | str, *,
-                       creator: str = CREATOR) -> NeuronpediaExport:
+def export_neuronpedia(engine: Engine, extraction_id: int, folder: Path | str,
+                       wanted: FeatureFilter = FeatureFilter(), *, creator: str = CREATOR) -> NeuronpediaExport:
     """Write an extraction as ``{folder}/{model}/{source}`` and ``{folder}/config``: features, windows, and current
     labels but for rejected ones, each with its scores.
 
     Args:
+        wanted: which features.
         creator: id of the user that all rows name; it has to exist where they are imported.
 
     Raises:
@@ -65,7 +66,7 @@ def export_neuronpedia(engine: Engine, extraction_id: int, folder: Path | str, *
         draft = target.with_name(f".{target.name}.part")
         try:
             shutil.rmtree(draft, ignore_errors=True)
-            writer.write(draft)
+            writer.write(draft, wanted)
             _write_config(Path(folder) / "config", writer.explainers)
             draft.replace(target)
         except OSError as error:
@@ -91,13 +92,13 @@ class _Writer:
         self.features = self.activations = self.explanations = 0
         self.explainers: set[str] = set()
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, wanted: FeatureFilter) -> None:
         for name in ("features", "activations", "explanations"):
             (folder / name).mkdir(parents=True)
         for name, row in self._about().items():
             (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
         number = 0
-        while pairs := list_features(self.work, self.extraction.id, FeatureFilter(), limit=BATCH,
+        while pairs := list_features(self.work, self.extraction.id, wanted, limit=BATCH,
                                      offset=number * BATCH):
             scores = self._scores([label.id for _feature, label in pairs if label])
             batch = f"batch-{number}.jsonl.gz"

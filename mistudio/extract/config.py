@@ -39,8 +39,9 @@ class ExtractConfig(JobConfig):
     features_at_once: int | None = Field(None, ge=1, description="Features collected in one pass over the corpus, "
                                          "which is repeated for the next ones; as many as fit into memory if unset.")
     window: int = Field(32, ge=8, description="Tokens an example.")
+    # Fuzzing marks 20 windows of the test split rightly and 20 others wrongly; some are near-identical and go.
     top: tuple[int, int, int] = Field((20, 8, 10), description="Strongest examples kept: explain, select, test split.")
-    sample: tuple[int, int, int] = Field((24, 8, 24), description="Random active examples kept, likewise.")
+    sample: tuple[int, int, int] = Field((24, 8, 32), description="Random active examples kept, likewise.")
     references: int = Field(800, ge=0, description="Random windows kept with every feature's activation in them.")
     seed: int = Field(0, description="Seed of the random sample.")
     checkpoint_seconds: float = Field(30, ge=0, description="Seconds between checkpoints; a killed extraction goes on "

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from mistudio.errors import MistudioError
 from mistudio.label.ask import Asked
@@ -31,6 +32,33 @@ def check_contest(config: LabelConfig) -> None:
                             "Ask it for several candidates instead, or choose another provider.")
 
 
+def contest_trials(work: Session, feature: Feature, config: LabelConfig, *, rough: bool = False) -> dict[str, Trials]:
+    """What labels of a feature are tried on: ``select``, ``test`` where that split has enough windows, and where
+    labels are revised the part of the select split that a revision is shown, ``revise``.
+
+    Raises:
+        NoEvidence: the select split has too few windows.
+    """
+    material = material_of(work, work.get_one(Extraction, feature.extraction_id))
+
+    def draw(split: str) -> Trials:
+        return draw_trials(work, feature, material, split, WINDOWS, WINDOWS, config.seed, rough=rough)
+
+    trials = {"select": draw("select")}
+    if config.revise_below is not None:
+        # What a revision is shown can no longer tell whether it is better.
+        trials["revise"], trials["select"] = halves(trials["select"])
+    with suppress(NoEvidence):  # then there is no test score
+        trials["test"] = draw("test")
+    return trials
+
+
+def judging_config(config: LabelConfig) -> ScoreConfig:
+    """How the model that labels is asked to judge."""
+    return ScoreConfig(provider=config.provider if config.choose_by in JUDGED else "none", model=config.model,
+                       base_url=config.base_url, seed=config.seed, timeout=config.timeout)
+
+
 class Contest:
     """Scores labels of one feature by the method that the config chooses by."""
 
@@ -44,22 +72,9 @@ class Contest:
         """
         self.method, self.total, self.failure = config.choose_by, total, ""
         self.provider = provider if self.method in JUDGED else None
-        self.config = ScoreConfig(
-            provider=config.provider if self.provider else "none", model=config.model, base_url=config.base_url,
-            seed=config.seed, timeout=config.timeout)
+        self.config = judging_config(config)
         with session(engine) as work:
-            feature = work.get_one(Feature, feature_id)
-            material = material_of(work, work.get_one(Extraction, feature.extraction_id))
-
-            def draw(split: str) -> Trials:
-                return draw_trials(work, feature, material, split, WINDOWS, WINDOWS, config.seed)
-
-            self.trials = {"select": draw("select")}
-            if config.revise_below is not None:
-                # What a revision is shown can no longer tell whether it is better.
-                self.trials["revise"], self.trials["select"] = halves(self.trials["select"])
-            with suppress(NoEvidence):  # then there is no test score
-                self.trials["test"] = draw("test")
+            self.trials = contest_trials(work, work.get_one(Feature, feature_id), config)
 
     def score(self, label: Label, split: str) -> Score | None:
         """The label's score on ``select``, ``test``, or the part of the select split that a revision is shown,

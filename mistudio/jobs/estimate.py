@@ -3,21 +3,24 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import Engine
 
+from mistudio.jobs.contest import contest_trials, judging_config
 from mistudio.jobs.scoring import FEW
 from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
+from mistudio.label.factual import factual_label
 from mistudio.label.material import NoEvidence, material_of
 from mistudio.label.one import evidence_for, template_of
-from mistudio.label.prompts import render
+from mistudio.label.prompts import render, revise
 from mistudio.label.providers import CONCURRENCY, FREE
 from mistudio.run.config import RunConfig
 from mistudio.score.config import JUDGED, ScoreConfig
 from mistudio.score.methods import judge_calls, shown_in
-from mistudio.score.trials import draw_trials
+from mistudio.score.trials import Trials, draw_trials
 from mistudio.store import Extraction, Feature, Label, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.items import plan_labels, plan_scores
@@ -29,19 +32,23 @@ CHARACTERS_PER_TOKEN = (4.5, 2.8)
 BARE, ANSWER, REASONING = (3, 16), (40, 140), (150, 1500)
 VERDICT = (9, 14)  # tokens of the answer on one window
 REASONING_MODELS = ("gpt-5", "o1", "o3", "o4")
+# Stands for a label that is not written yet, as long as most are.
+TYPICAL = Label(feature_id=0, origin="llm", text="opening brackets of function calls", reply="x" * 250,
+                explanation="The feature is active on the bracket that opens the arguments of a call in Python code.")
 
 
 @dataclass(frozen=True)
 class Estimate:
     """Each range is ``(low, high)`` for the whole run.
 
-    ``features`` will be labeled (or scored) and ``skipped`` not. ``cost`` is US dollars, None when the price is not
-    known; ``free`` says that the model runs on one's own machine and there is no price. ``seconds`` is None until the
-    model has answered at least once.
+    ``features`` will be labeled (or scored) and ``skipped`` not. ``calls`` ask for labels or judge them. ``cost`` is US
+    dollars, None when the price is not known; ``free`` says that the model runs on one's own machine and there is no
+    price. ``seconds`` is None until the model has answered at least once.
     """
 
     features: int
     skipped: int
+    calls: tuple[int, int]
     prompt_tokens: tuple[int, int]
     completion_tokens: tuple[int, int]
     cost: tuple[float, float] | None
@@ -49,11 +56,24 @@ class Estimate:
     seconds: float | None
 
 
+class Asking(NamedTuple):
+    """What is asked about one feature: calls for a label, calls to a judge, characters of all their prompts, and the
+    windows that are judged."""
+
+    labels: float = 0
+    judging: float = 0
+    characters: float = 0
+    windows: float = 0
+
+    def plus(self, other: "Asking", times: float = 1) -> "Asking":
+        return Asking(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
+
+
 def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter, *,
              batch: bool = False) -> Estimate:
     """Estimate a labeling run over the matching features from the prompts of eight of them.
 
-    Each candidate is counted; revisions, and the calls by which a model judges candidates, are not.
+    At least, candidates turn out the same and none is revised; at most, all differ and each feature is revised once.
 
     Args:
         batch: it is asked in batches, at their price.
@@ -64,16 +84,10 @@ def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: Fe
     with session(engine) as work:
         items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
         each = runs.seconds_a_label(work, config.provider, config.model)
-    queued = _queued(items)
-    template = template_of(config)
-
-    def length(item: dict) -> list[int]:
-        return [len(render(evidence_for(engine, item["feature_id"], config, rough=True), template).text)]
-
-    (characters,) = config.candidates * _means(queued, length, 1)
-    answer = BARE if config.provider == "embedded" else _answer(config, ANSWER)
-    answers = tuple(config.candidates * tokens for tokens in answer)
-    return _estimate(config, items, float(characters), answers, each and config.candidates * each, batch)
+    low, high = _means(_queued(items), lambda item: _labeling(engine, item["feature_id"], config))
+    calls = low.labels + low.judging + high.labels + high.judging
+    return _estimate(config, items, (low, high), BARE if config.provider == "embedded" else ANSWER,
+                     each and each * calls / 2, batch)
 
 
 def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter, *,
@@ -90,57 +104,92 @@ def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wan
         items = plan_scores(work, extraction_id, wanted, config.judges, again=config.again)
         each = runs.seconds_a_score(work, config.judges)
     tried = 1 + (1.0 if len(_queued(items)) <= FEW else config.baseline)
-    asked = _means(_queued(items), lambda item: _judging(engine, item, config), 3)
-    characters, windows, answers = (tried * float(number) for number in asked)
-    verdicts = (round(VERDICT[0] * windows), round(VERDICT[1] * windows))
-    answer = tuple(round(answers * tokens) for tokens in _answer(config, (0, 0)))
-    return _estimate(config, items, characters, answer if any(answer) else verdicts, each, batch)
+    asked = _means(_queued(items), lambda item: 2 * (_scoring(engine, item, config),))
+    return _estimate(config, items, tuple(Asking().plus(one, tried) for one in asked), ANSWER, each, batch)
 
 
-def _estimate(config: RunConfig, items: list[dict], characters: float, answer: tuple[int, int],
+def _estimate(config: RunConfig, items: list[dict], asked: tuple[Asking, Asking], answer: tuple[int, int],
               each: float | None, batch: bool) -> Estimate:
     """
     Args:
-        characters: mean length of a feature's prompts.
-        answer: tokens of a feature's answers, few and many.
+        asked: of a feature, at least and at most.
+        answer: tokens of a label, few and many.
         each: seconds for a feature, None when not known.
     """
     count = len(_queued(items))
-    prompt = tuple(round(count * characters / ratio) for ratio in CHARACTERS_PER_TOKEN)
-    completion = tuple(count * tokens for tokens in answer)
+    calls = tuple(round(count * (one.labels + one.judging)) for one in asked)
+    prompt = tuple(round(count * one.characters / ratio)
+                   for one, ratio in zip(asked, CHARACTERS_PER_TOKEN, strict=True))
+    completion = tuple(round(count * (one.labels * label + one.windows * verdict))
+                       for one, label, verdict in zip(asked, answer, VERDICT, strict=True))
+    if config.provider == "openai" and config.model.startswith(REASONING_MODELS):
+        completion = tuple(number * tokens for number, tokens in zip(calls, REASONING, strict=True))
     costs = [price(config, *tokens, batch=batch) for tokens in zip(prompt, completion, strict=True)]
     width = config.concurrency or CONCURRENCY.get(config.provider, 1)
     return Estimate(
-        features=count, skipped=len(items) - count, prompt_tokens=prompt, completion_tokens=completion,
+        features=count, skipped=len(items) - count, calls=calls, prompt_tokens=prompt, completion_tokens=completion,
         cost=None if None in costs else (costs[0], costs[1]), free=config.provider in FREE,
         seconds=None if each is None or batch else each * count / width)
-
-
-def _answer(config: RunConfig, usual: tuple[int, int]) -> tuple[int, int]:
-    return REASONING if config.provider == "openai" and config.model.startswith(REASONING_MODELS) else usual
 
 
 def _queued(items: list[dict]) -> list[dict]:
     return [item for item in items if item["state"] == "queued"]
 
 
-def _means(items: list[dict], numbers: Callable[[dict], list[int]], width: int) -> np.ndarray:
-    """Means ``[width]`` of what is told of items spread evenly through the run."""
+def _means(items: list[dict], asked: Callable[[dict], tuple[Asking, Asking]]) -> tuple[Asking, Asking]:
+    """Means of what is asked, at least and at most, about items spread evenly through the run."""
     told = []
     if items:
         for place in np.unique(np.linspace(0, len(items) - 1, SAMPLED).round().astype(int)):
             with suppress(NoEvidence):
-                told.append(numbers(items[place]))
-    return np.mean(told, axis=0) if told else np.zeros(width)
+                told.append(asked(items[place]))
+    low, high = np.mean(told, axis=0).tolist() if told else (Asking(), Asking())
+    return Asking(*low), Asking(*high)
 
 
-def _judging(engine: Engine, item: dict, config: ScoreConfig) -> list[int]:
-    """Characters of all prompts that ask about a label, windows in them, and calls."""
+def _labeling(engine: Engine, feature_id: int, config: LabelConfig) -> tuple[Asking, Asking]:
+    """What is asked to label a feature, at least and at most. Raises: NoEvidence."""
+    with session(engine) as work:
+        feature = work.get_one(Feature, feature_id)
+        label = work.get(Label, feature.label_id) if feature.label_id else None
+        if config.factual and factual_label(feature):
+            return Asking(), Asking()
+        prompt = render(evidence_for(engine, feature_id, config, rough=True), template_of(config))
+        once = Asking(labels=1, characters=len(prompt.text))
+        if not config.compares:
+            return once, once
+        try:
+            trials = contest_trials(work, feature, config, rough=True)
+        except NoEvidence:  # then one label is asked for, and compared with none
+            return once, once
+    methods, judge = [config.choose_by] if config.choose_by in JUDGED else [], judging_config(config)
+
+    def judging(split: str) -> Asking:
+        return _judging(label or TYPICAL, methods, trials[split], judge) if split in trials else Asking()
+
+    select = judging("select")
+    low = Asking().plus(once, config.candidates).plus(select).plus(judging("test"))
+    if config.keep_better and label:
+        low = low.plus(select)
+    high = low.plus(select, config.candidates - 1)
+    if config.revise_below is not None:
+        shown = shown_in(config.choose_by, trials["revise"])
+        asked = revise(prompt, TYPICAL.reply, [trial.record(not trial.right) for trial in shown])
+        high = high.plus(judging("revise")).plus(Asking(labels=1, characters=len(asked.text))).plus(select)
+    return low, high
+
+
+def _scoring(engine: Engine, item: dict, config: ScoreConfig) -> Asking:
+    """What is asked to score a label. Raises: NoEvidence."""
     with session(engine) as work:
         label, feature = work.get_one(Label, item["label_id"]), work.get_one(Feature, item["feature_id"])
         material = material_of(work, work.get_one(Extraction, feature.extraction_id))
-        trials = draw_trials(work, feature, material, "test", config.active, config.silent, config.seed)
-    judged = [method for method in config.judges if method in JUDGED]
-    asking = [call for method in judged for call in judge_calls(method, label, None, trials, config)["own"]]
-    return [sum(len(prompt.text) for prompt, _form in asking),
-            sum(len(shown_in(method, trials)) for method in judged), len(asking)]
+        trials = draw_trials(work, feature, material, "test", config.active, config.silent, config.seed, rough=True)
+    return _judging(label, [method for method in config.judges if method in JUDGED], trials, config)
+
+
+def _judging(label: Label, methods: list[str], trials: Trials, config: ScoreConfig) -> Asking:
+    """What a judge is asked about a label by these methods."""
+    asking = [call for method in methods for call in judge_calls(method, label, None, trials, config)["own"]]
+    return Asking(judging=len(asking), characters=sum(len(prompt.text) for prompt, _form in asking),
+                  windows=sum(len(shown_in(method, trials)) for method in methods))

@@ -1,9 +1,10 @@
 """What a labeling run can be told. The page, the shell and the stored run all use this one object."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from mistudio.label.adapters import PREFIX
 from mistudio.run.config import RunConfig
 
 PROVIDERS = ("openai", "ollama", "embedded")
@@ -13,7 +14,8 @@ class LabelConfig(RunConfig):
     """Options of a labeling run."""
 
     provider: Literal["openai", "ollama", "embedded"] = Field(
-        "embedded", description="What answers: openai (or any server that speaks its protocol), ollama, or embedded.")
+        "embedded", description="What answers: openai (or any server that speaks its protocol), ollama, embedded, or "
+        "embedded:NAME for an adapter of your own (distill makes them, adapters lists them).")
     examples: int = Field(20, ge=3, le=100, description="How many windows of text to show for each feature.")
     window: int | None = Field(None, ge=4, le=1024, description="How many tokens of text around a peak to show; all "
                                "that were stored if unset.")
@@ -35,6 +37,18 @@ class LabelConfig(RunConfig):
     factual: bool = Field(False, description="Name features that are active on one token only by that token, without "
                           "asking.")
     replace_human: bool = Field(False, description="Also replace labels that a person wrote or approved.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adapter_by_name(cls, given: Any) -> Any:
+        """``embedded:NAME`` is the provider ``embedded`` with the model NAME."""
+        provider = given.get("provider") if isinstance(given, dict) else None
+        if not isinstance(provider, str) or not provider.startswith(PREFIX):
+            return given
+        name = provider.removeprefix(PREFIX)
+        if given.get("model") not in (None, "", name):
+            raise ValueError(f"{provider} names the model already")
+        return given | {"provider": "embedded", "model": name}
 
     @property
     def compares(self) -> bool:

@@ -38,6 +38,13 @@ class EvidenceWindow:
     def text(self) -> str:
         return "".join(text for text, _strength in self.segments)
 
+    @property
+    def around_peak(self) -> tuple[float, str, str, str]:
+        """Strength, text before the peak, the peak's own, and text after it: what ``completion_text`` takes."""
+        before, after = self.segments[:self.peak], self.segments[self.peak + 1:]
+        return (self.strength, "".join(text for text, _strength in before), self.segments[self.peak][0],
+                "".join(text for text, _strength in after))
+
 
 @dataclass(frozen=True)
 class Evidence:

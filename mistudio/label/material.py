@@ -1,15 +1,28 @@
 """What all features of an extraction share: token texts, reference windows, who is active in them, what they mean."""
 
+import hashlib
+import json
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from mistudio.errors import MistudioError, ModelError, ProviderSetupError
-from mistudio.store import Extraction
-from mistudio.store.examples import SPLITS, Reference, load_references, load_vocabulary
+from mistudio.search.encoder import SHA256, encode
+from mistudio.store import Extraction, session
+from mistudio.store.examples import (
+    SPLITS,
+    Reference,
+    load_reference_vectors,
+    load_references,
+    load_vocabulary,
+    save_reference_vectors,
+)
 
 # Windows of a split that are encoded: enough near ones for any feature, and about 2 s of two cores, once.
 MOST_ENCODED = 256
@@ -25,7 +38,8 @@ class NoEvidence(MistudioError):
 
 @dataclass
 class Material:
-    """Reference windows and token texts of one extraction; threads may share it.
+    """Reference windows and token texts of one extraction; threads may share it. ``engine`` is where vectors are kept,
+    and ``extraction_id`` whose they are there; None to keep none.
 
     ``vocabulary`` is the text of every token id; ``tokens`` is ``[reference, window]`` int32, -1 outside the context;
     ``rarity`` is of the same shape, float32: the inverse document frequency of each token among the references;
@@ -34,6 +48,8 @@ class Material:
 
     vocabulary: list[str]
     references: list[Reference]
+    engine: Engine | None = None
+    extraction_id: int = 0
     tokens: np.ndarray = field(init=False)
     rarity: np.ndarray = field(init=False)
     split: np.ndarray = field(init=False)
@@ -73,24 +89,38 @@ class Material:
     def vectors(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """What reference windows of a split mean: numbers ``[n]`` and unit vectors ``[n, 384]`` float32.
 
-        At most ``MOST_ENCODED`` windows, evenly spread, and of texts that mean nearly the same only the first. They are
-        encoded at the first call, which loads the encoder.
+        At most ``MOST_ENCODED`` windows, evenly spread, and of texts that mean nearly the same only the first. The
+        first call for an extraction loads the encoder; the database keeps what it finds.
 
         Raises:
             ProviderSetupError: the encoder is not installed, or its weights are not the published ones.
         """
         with self._encoding:
             if split not in self._vectors:
-                self._vectors[split] = self._encoded(np.flatnonzero(self.split == SPLITS.index(split)))
+                self._vectors[split] = self._found(split)
             return self._vectors[split]
 
-    def _encoded(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        from mistudio.search.encoder import encode
-
+    def _found(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Those the database keeps, or new ones, which it is given to keep."""
+        numbers = np.flatnonzero(self.split == SPLITS.index(split))
         spread = np.linspace(0, len(numbers) - 1, min(MOST_ENCODED, len(numbers))).round().astype(np.int64)
         numbers = numbers[spread]
+        texts = [self.text(self.tokens[number]) for number in numbers]
+        if self.engine is None:
+            return self._encoded(numbers, texts)
+        key = hashlib.sha256(json.dumps([SHA256, ALIKE, texts]).encode()).hexdigest()
+        with session(self.engine) as work:
+            kept = load_reference_vectors(work, self.extraction_id, split, key)
+        if kept is None:
+            kept = self._encoded(numbers, texts)
+            with suppress(DBAPIError), session(self.engine) as work:  # locked, or kept by another process meanwhile
+                save_reference_vectors(work, self.extraction_id, split, key, *kept)
+        return kept
+
+    def _encoded(self, numbers: np.ndarray, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         try:
-            vectors = encode([self.text(self.tokens[number]) for number in numbers])
+            # As the database will give them back.
+            vectors = encode(texts).astype(np.float16).astype(np.float32)
         except ModelError as error:
             raise ProviderSetupError(error.message, f"{error.hint} Or show no silent windows (negatives 0).",
                                      kind="setup") from error
@@ -111,7 +141,7 @@ def material_of(work: Session, extraction: Extraction) -> Material:
             vocabulary = load_vocabulary(work, extraction.vocabulary_hash)
             if not vocabulary:
                 raise NoEvidence("This extraction kept no token texts.", "Extract again.")
-            _kept[key] = Material(vocabulary, load_references(work, extraction.id))
+            _kept[key] = Material(vocabulary, load_references(work, extraction.id), work.get_bind(), extraction.id)
             while len(_kept) > _KEPT:
                 _kept.popitem(last=False)
         return _kept[key]

@@ -11,7 +11,8 @@ class RunConfig(JobConfig):
     """Options of any run. An API key is never one of them: keys are handed over apart and never stored."""
 
     provider: str
-    model: str = Field("", description="Name of the model as the provider knows it; the embedded one needs none.")
+    model: str = Field("", description="Name of the model as the provider knows it; embedded needs none, or takes "
+                       "the name of an adapter of your own.")
     base_url: str | None = Field(None, description="Address of the server, when it is not the provider's usual one.")
     concurrency: int | None = Field(None, ge=1, le=64, description="Most calls at a time; the provider's default if "
                                     "unset. Fewer while the server limits the rate.")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sqlmodel import Session
 
+from mistudio.label.adapters import labeler
 from mistudio.store.scores import METHODS, ScoreRow, score_rows
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -147,7 +148,7 @@ def _name(row: ScoreRow, by: str) -> str:
         # By powers of ten of the percentage: 0.01% to 0.1%, and so on.
         power = math.floor(math.log10(max(row.density, 1e-9) * 100))
         return f"{10.0**power:g}% to {10.0**(power + 1):g}%"
-    return {"kind": row.kind or "none given", "model": f"{row.provider} {row.model}".strip() or row.origin,
+    return {"kind": row.kind or "none given", "model": labeler(row.provider, row.model) or row.origin,
             "prompt": f"{row.prompt} {row.label_prompt_hash}".strip() or "none"}[by]
 
 

@@ -60,8 +60,11 @@ class Trials:
 
 
 def draw_trials(work: Session, feature: Feature, material: Material, split: str, active: int, silent: int,
-                seed: int) -> Trials:
+                seed: int, *, rough: bool = False) -> Trials:
     """Windows of a split to try a feature's labels on; the same arguments draw the same.
+
+    Args:
+        rough: silent windows are any, not hard ones: enough for an estimate.
 
     Raises:
         NoEvidence: the split has too few windows of one of the two sorts.
@@ -76,7 +79,8 @@ def draw_trials(work: Session, feature: Feature, material: Material, split: str,
     rows = _active(pool, strength, active, random)
     positive = [_trial(pool, row, strength, feature.max_activation, material.vocabulary) for row in rows]
     strongest = pool.take(np.argsort(-strength, kind="stable"))
-    numbers = silent_windows(material, feature.index, strongest, silent, random, split, hard=silent // 2)
+    numbers = silent_windows(material, feature.index, strongest, silent, random, split,
+                             hard=0 if rough else silent // 2)
     if len(numbers) < FEWEST:
         raise NoEvidence(f"The feature is known to be silent in fewer than {FEWEST} windows of the {split} split.",
                          "Extract again with more reference windows (--references).")

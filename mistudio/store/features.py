@@ -15,7 +15,7 @@ _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
          .join(Label, col(Feature.label_id) == Label.id, isouter=True)
          .join(FeatureExamples, col(FeatureExamples.feature_id) == Feature.id, isouter=True)
          .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
-Sort = Literal["index", "density", "max_activation", "label", "confidence"]
+Sort = Literal["index", "density", "max_activation", "label", "confidence", "score"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class FeatureFilter:
     """Which features are wanted; an unset field does not filter. ``text`` is a substring of label or explanation.
 
     ``labels`` is one of unlabeled (no label, or a rejected one), labeled, unreviewed (labeled by a run, no verdict
-    yet), approved, rejected, human.
+    yet), approved, rejected, human, scored, unscored (labeled, and not measured yet). ``score_above`` (that much or
+    more) and ``score_below`` (less) are bounds of the current label's score on the test split.
     """
 
     labels: str | None = None
@@ -33,6 +34,8 @@ class FeatureFilter:
     min_density: float | None = None
     max_density: float | None = None
     min_activation: float | None = None
+    score_above: float | None = None
+    score_below: float | None = None
     starred: bool = False
     indices: tuple[int, ...] = ()
 
@@ -52,6 +55,8 @@ def _matching(query, extraction_id: int, wanted: FeatureFilter):
         "approved": named & (Label.verdict == "approved"),
         "rejected": named & (Label.verdict == "rejected"),
         "human": named & (Label.origin == "human"),
+        "scored": named & (Label.verdict != "rejected") & col(Feature.score).is_not(None),
+        "unscored": named & (Label.verdict != "rejected") & col(Feature.score).is_(None),
     }
     if wanted.labels:
         if wanted.labels not in states:
@@ -71,6 +76,10 @@ def _matching(query, extraction_id: int, wanted: FeatureFilter):
         query = query.where(Feature.density <= wanted.max_density)
     if wanted.min_activation is not None:
         query = query.where(Feature.max_activation >= wanted.min_activation)
+    if wanted.score_above is not None:
+        query = query.where(col(Feature.score) >= wanted.score_above)
+    if wanted.score_below is not None:
+        query = query.where(col(Feature.score) < wanted.score_below)
     if wanted.starred:
         query = query.where(col(Feature.starred).is_(True))
     if wanted.indices:
@@ -101,7 +110,8 @@ def list_features(work: Session, extraction_id: int, wanted: FeatureFilter = Fea
                   offset: int = 0) -> list[tuple[Feature, Label | None]]:
     """One page of matching features, each with its current label. Features without a value sort last."""
     column = {"index": col(Feature.index), "density": col(Feature.density), "label": func.lower(Label.text),
-              "max_activation": col(Feature.max_activation), "confidence": col(Label.confidence)}[sort]
+              "max_activation": col(Feature.max_activation), "confidence": col(Label.confidence),
+              "score": col(Feature.score)}[sort]
     order = (column.desc() if descending else column.asc()).nulls_last()
     query = _matching(select(Feature, Label), extraction_id, wanted).order_by(order, col(Feature.index))
     return list(work.exec(query.limit(limit).offset(offset)))

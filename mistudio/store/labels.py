@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Row, bindparam, update
+from sqlalchemy import Row, bindparam, func, update
 from sqlalchemy import text as sql
 from sqlalchemy.orm import util
 from sqlalchemy.orm.attributes import set_committed_value
@@ -18,7 +18,8 @@ _BEFORE = (select(Feature.id, Feature.top_tokens, Label.origin, Label.verdict)
            .join(Label, col(Feature.label_id) == Label.id, isouter=True)
            .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
 _FEATURES = Feature.__table__
-_POINT = update(_FEATURES).where(_FEATURES.c.id == bindparam("of_feature")).values(label_id=bindparam("to"))
+_POINT = update(_FEATURES).where(_FEATURES.c.id == bindparam("of_feature")).values(
+    label_id=bindparam("to"), score=bindparam("with_score"))
 _UNINDEX = sql("DELETE FROM label_fts WHERE rowid = :id")
 _INDEX = sql("INSERT INTO label_fts(rowid, label, explanation, tokens) VALUES (:id, :label, :explanation, :tokens)")
 
@@ -115,12 +116,13 @@ def _point(work: Session, pairs: list[tuple[Feature | Row, Label | None]]) -> No
     """Make labels current, and keep SQLite's full-text index in step; PostgreSQL searches the columns themselves."""
     if not pairs:
         return
-    work.exec(_POINT, params=[{"of_feature": feature.id, "to": label.id if label else None}
-                              for feature, label in pairs])
+    work.exec(_POINT, params=[{"of_feature": feature.id, "to": label.id if label else None,
+                               "with_score": label.score if label else None} for feature, label in pairs])
     for feature, label in pairs:
         known = work.identity_map.get(util.identity_key(Feature, feature.id))
         if known is not None:
             set_committed_value(known, "label_id", label.id if label else None)
+            set_committed_value(known, "score", label.score if label else None)
     if work.get_bind().dialect.name != "sqlite":
         return
     work.exec(_UNINDEX, params=[{"id": feature.id} for feature, _label in pairs])
@@ -128,3 +130,29 @@ def _point(work: Session, pairs: list[tuple[Feature | Row, Label | None]]) -> No
               "tokens": " ".join(str(row[0]) for row in feature.top_tokens)} for feature, label in pairs if label]
     if words:
         work.exec(_INDEX, params=words)
+
+
+def learnable(work: Session, extraction_id: int, *, approved: bool,
+              min_score: float | None) -> list[tuple[int, int, str]]:
+    """Features with a current label that another labeler may learn from: id, index and the label, in order of index.
+
+    Args:
+        approved: only labels that a person wrote or approved; else also those not judged yet, but for the embedded
+            labeler's own, from which it would learn its own mistakes.
+        min_score: only labels that score at least this on the test split.
+    """
+    query = _learnable(select(Feature.id, Feature.index, Label.text), extraction_id, approved, min_score)
+    return [tuple(row) for row in work.exec(query.order_by(col(Feature.index)))]
+
+
+def count_learnable(work: Session, extraction_id: int, *, approved: bool, min_score: float | None) -> int:
+    """How many labels ``learnable`` would return."""
+    return work.exec(_learnable(select(func.count()), extraction_id, approved, min_score)).one()
+
+
+def _learnable(query, extraction_id: int, approved: bool, min_score: float | None):
+    by_people = (Label.verdict == "approved") | ((Label.origin == "human") & (Label.verdict != "rejected"))
+    others = (Label.verdict == "") & (Label.provider != "embedded")
+    query = (query.select_from(Feature).join(Label, col(Feature.label_id) == Label.id)
+             .where(Feature.extraction_id == extraction_id, by_people if approved else by_people | others))
+    return query if min_score is None else query.where(col(Label.score) >= min_score)

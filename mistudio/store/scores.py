@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from mistudio.store.tables import Feature, Label, RunItem, Score
@@ -11,13 +12,16 @@ METHODS = ("detection", "fuzzing", "embedding")
 
 
 def add_score(work: Session, score: Score, label: Label) -> None:
-    """Store a score of a stored label; one of the test split may become the label's headline."""
+    """Store a score of a stored label; one of the test split may become the label's headline, and its feature's."""
     score.label_id = label.id
     work.add(score)
     rank = METHODS.index(score.method)
     if score.split == "test" and (not label.score_method or rank <= METHODS.index(label.score_method)):
         label.score, label.score_method = score.value, score.method
         work.add(label)
+        # In one statement: whoever makes another label current meanwhile must not get this one's score.
+        work.exec(update(Feature).where(col(Feature.id) == label.feature_id, col(Feature.label_id) == label.id)
+                  .values(score=score.value))
 
 
 class ScoreRow(NamedTuple):

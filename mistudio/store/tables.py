@@ -66,7 +66,8 @@ class Vocabulary(SQLModel, table=True):
 class Feature(SQLModel, table=True):
     """One SAE latent. ``state`` is live, rare, dense or dead; ``label_id`` points at its current label.
 
-    It is no foreign key: labels already point at features, and a circle of constraints helps nobody.
+    It is no foreign key: labels already point at features, and a circle of constraints helps nobody. ``score`` is the
+    current label's, kept here too so that a million features can be filtered and sorted by it.
     """
 
     __table_args__ = (
@@ -74,6 +75,7 @@ class Feature(SQLModel, table=True):
         Index("ix_feature_density", "extraction_id", "density"),
         Index("ix_feature_max", "extraction_id", "max_activation"),
         Index("ix_feature_label", "extraction_id", "label_id"),
+        Index("ix_feature_score", "extraction_id", "score"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -91,6 +93,7 @@ class Feature(SQLModel, table=True):
     starred: bool = False
     note: str = ""
     label_id: int | None = None
+    score: float | None = None
 
 
 class FeatureExamples(SQLModel, table=True):
@@ -109,6 +112,17 @@ class ReferenceWindow(SQLModel, table=True):
     extraction_id: int = Field(foreign_key="extraction.id", ondelete="CASCADE")
     number: int
     blob: bytes = Field(sa_type=LargeBinary)
+
+
+class ReferenceVectors(SQLModel, table=True):
+    """What reference windows of a split mean: their numbers (int32) and unit vectors (float16), in the same order.
+    ``key`` names the encoder and the texts; with another key they are of no use."""
+
+    extraction_id: int = Field(primary_key=True, foreign_key="extraction.id", ondelete="CASCADE")
+    split: str = Field(primary_key=True)
+    key: str
+    numbers: bytes = Field(sa_type=LargeBinary)
+    vectors: bytes = Field(sa_type=LargeBinary)
 
 
 class Label(SQLModel, table=True):
@@ -236,5 +250,5 @@ class Score(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
 
 
-__all__ = ["Extraction", "Feature", "FeatureExamples", "Label", "LabelVector", "ReferenceWindow", "Run",
-           "RunItem", "Score", "Vocabulary", "now"]
+__all__ = ["Extraction", "Feature", "FeatureExamples", "Label", "LabelVector", "ReferenceVectors", "ReferenceWindow",
+           "Run", "RunItem", "Score", "Vocabulary", "now"]

@@ -4,6 +4,7 @@ from html import escape
 
 import streamlit as st
 
+from mistudio.label.adapters import labeler
 from mistudio.store.engine import session
 from mistudio.store.features import annotate
 from mistudio.store.labels import history, point_to
@@ -31,7 +32,7 @@ def provenance(label: Label) -> str:
     """Who gave a label, when, and what a person said of it."""
     by = {"human": f"Written by {label.author or 'a person'}", "import": "Imported",
           "statistics": "From statistics, nobody was asked",
-          "llm": f"Labeled by {label.model or label.provider}"}.get(label.origin, label.origin)
+          "llm": f"Labeled by {labeler(label.provider, label.model)}"}.get(label.origin, label.origin)
     parts = [f"{by}, {label.created_at:%d %b %Y %H:%M} UTC"]
     if label.confidence is not None:
         parts.append(f"its own confidence {100 * label.confidence:.0f}%")

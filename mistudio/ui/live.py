@@ -9,6 +9,7 @@ import streamlit as st
 from mistudio.errors import MistudioError
 from mistudio.jobs import DOES
 from mistudio.jobs.background import launch, trouble
+from mistudio.label.adapters import labeler
 from mistudio.label.providers import FREE
 from mistudio.run import loop
 from mistudio.store.engine import session
@@ -44,9 +45,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def labeler(run: Run) -> str:
-    """Who labels in a run."""
-    return " · ".join(filter(None, (run.config.get("provider", ""), run.config.get("model", ""))))
+def asked(run: Run) -> str:
+    """Who labels or judges in a run."""
+    return labeler(run.config.get("provider", ""), run.config.get("model", ""))
 
 
 def show_live(here: Here, run_id: int, api_key: str | None) -> None:
@@ -87,7 +88,7 @@ def _header(here: Here, run: Run, counts: dict[str, int]) -> None:
     total = sum(counts.values()) - counts["skipped"]
     finished = counts["done"] + counts["failed"]
     title, stop = st.columns([3, 2], vertical_alignment="center")
-    title.markdown(f"**Run {run.id}** · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(labeler(run))}")
+    title.markdown(f"**Run {run.id}** · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(asked(run))}")
     if run.state in ACTIVE:
         if run.stop:
             stop.caption("Pausing…" if run.stop == "pause" else "Stopping…")
@@ -197,7 +198,7 @@ def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
     for run in runs:
         counts = counted[run.id]
         took = duration(((run.finished_at or now()) - run.started_at) / timedelta(seconds=1)) if run.started_at else "–"
-        title = (f"Run {run.id} · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(labeler(run))} · "
+        title = (f"Run {run.id} · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(asked(run))} · "
                  f"{counts['done']:,} {DOES[run.kind][1]}"
                  + (f", {counts['failed']:,} failed" if counts["failed"] else ""))
         with st.expander(title, icon=":material/history:"):

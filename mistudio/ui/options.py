@@ -14,10 +14,13 @@ NAMES = {"examples": "Examples shown", "strategy": "Which examples", "negatives"
          "keep_better": "Keep the present label if it is better", "per_call": "Windows a call",
          "active": "Active windows", "silent": "Silent windows", "baseline": "Share with a wrong label",
          "again": "Score again", "sae": "SAE", "prepend_bos": "Begin with BOS", "pack": "Pack documents",
-         "dtype": "Number format"}
+         "dtype": "Number format", "base": "Model that learns", "labels": "Labels to learn from",
+         "min_score": "Only from a score of", "held_out": "Share held out", "most": "Most labels",
+         "fresh": "Begin untrained"}
 
 # What an empty field means, where nothing is chosen in its place.
-UNSET = {"budget_dollars": "no limit", "budget_tokens": "no limit", "revise_below": "never"}
+UNSET = {"budget_dollars": "no limit", "budget_tokens": "no limit", "revise_below": "never",
+         "min_score": "any"}
 AS_IT_SAYS = {"as the SAE's files say": None, "yes": True, "no": False}
 
 
@@ -58,8 +61,13 @@ def _widget(config: type[BaseModel], name: str) -> Any:
     kind = int if whole else float
     return st.number_input(
         shown, min_value=None if low is None else kind(low), max_value=None if high is None else kind(high),
-        value=None if field.default is None else kind(field.default), step=1 if whole else (1.0 if high != 2 else 0.1),
-        placeholder=UNSET.get(name, "automatic"), **common)
+        value=None if field.default is None else kind(field.default), step=1 if whole else _step(high),
+        format="%d" if whole else "%g", placeholder=UNSET.get(name, "automatic"), **common)
+
+
+def _step(high: float | None) -> float:
+    """A step that leads somewhere between 0 and the most."""
+    return 1.0 if high is None or high > 2 else 0.1 if high == 2 else 0.05 if high > 0.1 else 1e-4
 
 
 def _limit(field: FieldInfo, *sides: str) -> float | None:

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit.errors import StreamlitSecretNotFoundError
 
 from mistudio.errors import MistudioError
+from mistudio.label.adapters import PREFIX, labeler, list_adapters
 from mistudio.label.providers import list_models
 from mistudio.settings import settings
 from mistudio.ui.page import show_error
@@ -59,7 +60,9 @@ def choose_provider(*, horizontal: bool = True, role: str = "labeler") -> Choice
     title, offered, prefix = ROLES[role]
     provider = st.radio(title, offered, key=f"{prefix}provider", format_func=NAMES.get, horizontal=horizontal,
                         captions=[CAPTIONS[name] for name in offered], persist_state="session")
-    if provider in ("embedded", "none"):
+    if provider == "embedded":
+        return Choice(provider, _adapter(prefix), None, None)
+    if provider == "none":
         return Choice(provider, "", None, None)
     usual = settings().ollama_host if provider == "ollama" else settings().openai_base_url or "https://api.openai.com/v1"
     base_url = st.text_input("Server address", key=f"{prefix}base_url_{provider}", placeholder=usual,
@@ -67,6 +70,19 @@ def choose_provider(*, horizontal: bool = True, role: str = "labeler") -> Choice
     api_key = _key(base_url, prefix) if provider == "openai" else None
     model = _model(provider, base_url, api_key, prefix)
     return Choice(provider, model, base_url, api_key)
+
+
+def _adapter(prefix: str) -> str:
+    """The name of one of the user's own adapters, or "" for the shipped one; nothing to choose while there is none."""
+    ready = {found.name: found.card for found in list_adapters() if found.card is not None}
+    if not ready:
+        return ""
+    said = {name: "better" if card.verdict.better else "not better" for name, card in ready.items()}
+    picked = st.selectbox(
+        "Model", ["", *ready], key=f"{prefix}adapter", persist_state="session",
+        format_func=lambda name: f"{PREFIX}{name} ({said[name]})" if name else "The shipped one",
+        help="Adapters come from Distill; in brackets, what their held-out labels say against what there was before.")
+    return picked or ""
 
 
 def _key(base_url: str | None, prefix: str) -> str | None:
@@ -111,4 +127,6 @@ def _model(provider: str, base_url: str | None, api_key: str | None, prefix: str
 
 def in_words(choice: Choice) -> str:
     """The choice as a short phrase."""
+    if choice.provider == "embedded" and choice.model:
+        return markdown_safe(labeler(choice.provider, choice.model))
     return NAMES[choice.provider] + (f" · {markdown_safe(choice.model)}" if choice.model else "")

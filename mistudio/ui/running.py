@@ -3,11 +3,13 @@
 import streamlit as st
 from sqlalchemy import Engine
 
+from mistudio import background
 from mistudio.errors import MistudioError
 from mistudio.jobs import DOES
 from mistudio.store.engine import session
 from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.tables import Run
+from mistudio.ui.tokens import markdown_safe
 
 ACTIVE = ("queued", "running")
 
@@ -23,10 +25,20 @@ def show_running(engine: Engine) -> None:
     run = active_run(engine)
     if run is not None:
         st.session_state["watched_run"] = run.id
-    st.fragment(_panel, run_every=2.0 if run is not None else 15.0)(engine)
+    job = background.status()
+    busy = run is not None or (job is not None and job.running)
+    st.fragment(_panel, run_every=2.0 if busy else 15.0)(engine)
 
 
 def _panel(engine: Engine) -> None:
+    job = background.status()
+    if job is not None and job.running:
+        with st.container(border=True, gap="small"):
+            st.progress(min(max(job.fraction, 0.0), 1.0), text=markdown_safe(f"{job.title}: {job.step}"))
+    _run_panel(engine)
+
+
+def _run_panel(engine: Engine) -> None:
     run = active_run(engine)
     watched = st.session_state.get("watched_run")
     if run is None and watched is None:

@@ -25,7 +25,7 @@ def score_form(here: Here, *, busy: bool) -> str | None:
     with left:
         st.caption(EXPLAINED)
         choice = choose_provider(role="judge")
-        wanted = choose_features(here, "labeled", ("labeled", "filter", "chosen"), key="scored")
+        wanted = choose_features(here, "labeled", ("labeled", "score", "filter", "chosen"), key="scored")
         with st.expander("Options", icon=":material/tune:"):
             options = choose_options(ScoreConfig, leave_out=("provider", "model", "base_url"))
     config = ScoreConfig.checked(**choice.options(), **options)

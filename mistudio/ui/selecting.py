@@ -9,8 +9,8 @@ from mistudio.ui import filters
 from mistudio.ui.page import Here, link, show_error
 from mistudio.ui.tokens import markdown_safe
 
-WHAT = {"unlabeled": "All unlabeled", "labeled": "All labeled", "filter": "Current filter", "chosen": "Chosen features",
-        "all": "Everything"}
+WHAT = {"unlabeled": "All unlabeled", "labeled": "All labeled", "score": "By score", "filter": "Current filter",
+        "chosen": "Chosen features", "all": "Everything"}
 
 
 def choose_features(here: Here, usual: str, offered: tuple[str, ...], *, key: str) -> FeatureFilter | None:
@@ -26,6 +26,9 @@ def choose_features(here: Here, usual: str, offered: tuple[str, ...], *, key: st
                                 default=first if first in names else usual)
     if what in ("unlabeled", "labeled"):
         return FeatureFilter(labels=what)
+    if what == "score":
+        above, below = filters.score_range()
+        return FeatureFilter(labels="scored", score_above=above, score_below=below)
     if what == "filter":
         wanted = filters.from_url(only)
         st.caption(f"From Browse: {markdown_safe(filters.in_words(wanted))}")

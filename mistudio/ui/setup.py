@@ -1,11 +1,11 @@
-"""Home's long jobs: the demo, an extraction of one's own, and how far the running one is."""
+"""The long jobs beside runs: the demo, an extraction of one's own, and how far the running one is."""
 
 import streamlit as st
 from sqlalchemy import Engine
 from sqlmodel import select
 
 from mistudio import background
-from mistudio.errors import MistudioError
+from mistudio.errors import Cancelled, MistudioError
 from mistudio.extract.config import ExtractConfig
 from mistudio.settings import settings
 from mistudio.store.engine import open_store, session
@@ -38,24 +38,30 @@ def _job(engine: Engine, was_running: bool) -> None:
             _open_result(engine, found)
             st.rerun(scope="app")
         if found.running:
-            st.markdown(f"**{markdown_safe(found.step)}**")
+            st.markdown(f"**{markdown_safe(found.title)}**: {markdown_safe(found.step)}")
             st.progress(min(max(found.fraction, 0.0), 1.0), text=markdown_safe(found.detail) or None)
             st.caption("This goes on in the background, also when you close this page.")
             if st.button("Cancel", icon=":material/stop:", disabled=found.cancel):
                 background.cancel()
                 st.rerun(scope="fragment")
             return
-        if found.error is not None:
+        if isinstance(found.error, Cancelled):
+            st.info(markdown_safe(f"{found.title}: {found.error}"), icon=":material/stop:")
+        elif found.error is not None:
             show_error(found.error)
+        else:
+            st.success(f"{markdown_safe(found.title)} has ended.", icon=":material/check:")
         if st.button("Close", icon=":material/close:"):
             background.acknowledge()
             st.rerun(scope="app")
 
 
 def _open_result(engine: Engine, found: background.Status | None) -> None:
-    if found is None or found.extraction_id is None:
+    if found is None or not found.done:
         return
     background.acknowledge()
+    if found.extraction_id is None:
+        return
     with session(engine) as work:
         if work.get(Extraction, found.extraction_id) is not None:
             st.query_params["x"] = str(found.extraction_id)
@@ -73,7 +79,7 @@ def offer_demo() -> None:
 
             return run_demo(open_store(url), progress=progress)
 
-        background.start(job)
+        background.start("Demo", job)
         st.rerun()
 
 
@@ -114,7 +120,7 @@ def _start(config: ExtractConfig) -> None:
 
         return extract(open_store(url), config, progress)
 
-    background.start(job)
+    background.start("Extraction", job)
     st.rerun()
 
 

@@ -73,6 +73,7 @@ def show_estimate(found: Estimate, verb: str) -> None:
         st.caption(f"{found.skipped:,} more match and will be skipped: {why}.")
     rows = [("Cost", cost), ("Time", time)]
     if high:
-        rows = [("Prompt tokens", f"{low:,} to {high:,}"), ("Answer tokens", f"{answer_low:,} to {answer_high:,}"),
+        rows = [("Calls", " to ".join(f"{end:,}" for end in dict.fromkeys(found.calls))),
+                ("Prompt tokens", f"{low:,} to {high:,}"), ("Answer tokens", f"{answer_low:,} to {answer_high:,}"),
                 *rows]
     st.markdown("  \n".join(f"{name}: {markdown_safe(value)}" for name, value in rows))

@@ -29,7 +29,7 @@ def server():
 def labeled(engine, server):
     """An extraction that scores can be drawn from, with labels."""
     extraction = add_toy_extraction(engine, references=120)
-    work_run(engine, start_run(engine, extraction, config_for(server), EVERYTHING))
+    work_run(engine, start_run(engine, extraction, config_for(server, negatives=0), EVERYTHING))
     return extraction
 
 

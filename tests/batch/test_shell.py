@@ -3,9 +3,9 @@
 import json
 
 from mistudio.store.features import FeatureFilter
-from tests.cli.test_shell import as_json, shell, use
 from tests.label.helpers import LABELABLE, config_for, run_all
 from tests.servers.batch_api import answer
+from tests.shell import as_json, shell, use
 from tests.toy import add_toy_extraction
 
 

@@ -2,7 +2,8 @@
 
 import json
 
-from tests.cli.test_shell import as_json, name, shell
+from tests.cli.test_shell import name
+from tests.shell import as_json, shell
 
 
 def test_features_go_to_neuronpedias_layout_and_come_in_again(engine, toy, tmp_path):

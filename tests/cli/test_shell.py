@@ -1,7 +1,6 @@
-"""The shell does what the dashboard does: real commands, in their own process, on a real database."""
+"""The shell does what the dashboard does: real commands on a real database."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,39 +9,15 @@ import threading
 import pytest
 
 from mistudio.settings import settings
-from mistudio.store import Label, session
+from mistudio.store import Label, Score, session
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label, edit_label
+from mistudio.store.scores import add_score
 from tests.servers.answers import plausible
 from tests.servers.base import Failure
 from tests.servers.openai_server import MODEL, OpenAIServer
+from tests.shell import as_json, process, shell, start, use
 from tests.tiny import tiny_model, tiny_sae
-
-ENVIRONMENT = {"OPENAI_API_KEY": "sk-test", "COLUMNS": "200"}
-
-
-def start(*arguments, **environment):
-    return subprocess.Popen([sys.executable, "-m", "mistudio", *map(str, arguments)], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=os.environ | ENVIRONMENT | environment, preexec_fn=_listen_to_ctrl_c)
-
-
-def _listen_to_ctrl_c():
-    """Where the tests themselves run in the background, they and all they start would else ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def shell(*arguments, status=0, **environment):
-    """Standard output and standard error of a command that ends with this status."""
-    process = start(*arguments, **environment)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == status, out + err
-    assert "Traceback" not in err
-    return out, err
-
-
-def as_json(*arguments, **options):
-    return json.loads(shell(*arguments, "--json", **options)[0])
 
 
 def name(engine, extraction, **texts):
@@ -56,10 +31,6 @@ def name(engine, extraction, **texts):
 def server():
     with OpenAIServer() as server:
         yield server
-
-
-def use(server):
-    return ("--provider", "openai", "--model", MODEL, "--base-url", server.base_url)
 
 
 def test_features_are_listed_and_shown(engine, toy):
@@ -127,7 +98,7 @@ def test_label_names_every_feature_and_says_how_it_went(engine, toy, server, dat
     monkeypatch.delenv("MISTUDIO_DATABASE_URL")
     with session(engine) as work:
         edit_label(work, get_feature(work, toy, 1)[0].id, "mine", author="me")
-    out, err = shell("label", "--db", database_url, "--features", "all", "--concurrency", 2, *use(server))
+    out, err = process("label", "--db", database_url, "--features", "all", "--concurrency", 2, *use(server))
     assert "10 labeled, 0 failed, 2 skipped, 0 left" in out
     assert "cost unknown" in err and "Labeling (run 1): 100% 12/12" in err
     assert as_json("show", 1, "--db", database_url)["label"]["text"] == "mine"
@@ -136,6 +107,20 @@ def test_label_names_every_feature_and_says_how_it_went(engine, toy, server, dat
     assert (run["state"], run["items"]["done"], run["cost"]) == ("done", 10, None)
     assert "unknown" in shell("runs", "--db", database_url)[0]
     assert "sk-test" not in json.dumps(run)
+
+
+def test_a_larger_model_tries_again_where_labels_are_poor(engine, toy, server, tmp_path):
+    name(engine, toy, f0="digits", f3="court", f4="prices")
+    with session(engine) as work:
+        for index, value in ((0, 0.9), (3, 0.6)):
+            label = get_feature(work, toy, index)[1]
+            add_score(work, Score(label_id=label.id, method="embedding", judge="x", value=value, n=40), label)
+    assert [row["index"] for row in as_json("features", "--score-below", 0.7)] == [3]
+    assert as_json("features", "--score-above", 0.7)[0]["label"]["score"] == 0.9
+    assert as_json("export", tmp_path / "good.csv", "--score-above", 0.7)["labels"] == 1
+    run = as_json("label", "--score-below", 0.7, "--negatives", 0, *use(server))
+    assert run["items"]["done"] == 1 and run["config"]["wanted"] == {"labels": "labeled", "score_below": 0.7}
+    assert as_json("show", 3)["label"]["model"] == MODEL
 
 
 def test_failures_are_told_and_retried(toy, server):
@@ -170,6 +155,24 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(toy, server):
     after = as_json("label", "--resume", 1)
     assert after["state"] == "done" and after["items"] == {"queued": 0, "done": 11, "failed": 0, "skipped": 1}
     assert len(server.requests) == 11
+
+
+def test_ctrl_c_while_another_program_locks_the_database_stops_when_it_is_free(engine, toy, server):
+    server.gate = threading.Event()
+    process = start("label", "--features", "all", "--concurrency", 2, "--negatives", 0, *use(server))
+    server.wait_for_requests(2, timeout=60)
+    with engine.connect() as another:
+        another.exec_driver_sql("BEGIN IMMEDIATE")
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.readline()
+        while "stops when it can be" not in said:
+            assert said, "it has ended"
+            said = process.stderr.readline()
+        another.rollback()
+    server.gate.set()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert "cancelled" in out and "--resume 1" in err and "Error" not in err
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
@@ -212,7 +215,7 @@ def test_extract_reads_tokenised_rows_at_another_hook_point(database_url, tmp_pa
 
 
 def test_an_empty_database_says_what_to_do(database_url):
-    _out, err = shell("features", status=1)
+    _out, err = process("features", status=1)
     assert "python -m mistudio demo" in err
     assert as_json("runs") == []
 

@@ -6,7 +6,7 @@ import torch
 from mistudio.extract.collected import Collected
 from mistudio.extract.predict import predict
 from mistudio.extract.ranges import kept_bytes
-from tests.cli.test_shell import as_json, shell
+from tests.shell import as_json, shell
 from tests.tiny import D_SAE
 
 

@@ -118,9 +118,28 @@ def test_a_judge_that_fails_decides_nothing(engine, toy, server):
     assert "Nothing was compared: The reply" in label.evidence["note"]
 
 
-def test_an_estimate_counts_each_candidate(engine, toy, server):
-    one, three = (estimate(engine, toy, config_for(server, candidates=count), ONE) for count in (1, 3))
-    assert three.prompt_tokens == pytest.approx(tuple(3 * tokens for tokens in one.prompt_tokens), abs=3)
+@pytest.mark.parametrize(("answers", "options", "most"), [
+    ((GOOD, BAD, "question marks"), {"candidates": 3, "choose_by": "detection"}, True),
+    ((GOOD,), {"candidates": 3, "choose_by": "detection"}, False),
+    ((BAD, GOOD), {"revise_below": 1, "choose_by": "fuzzing"}, True),
+    ((GOOD,), {"revise_below": 1, "choose_by": "fuzzing"}, False),
+    ((BAD, GOOD), {"revise_below": 1}, True),
+    ((GOOD, BAD), {"candidates": 2, "keep_better": True, "choose_by": "detection"}, True),
+    ((BAD, "dates", "prices", GOOD), {"candidates": 3, "revise_below": 1, "keep_better": True,
+                                      "choose_by": "fuzzing"}, True),
+    ((GOOD, BAD), {"candidates": 2}, True)])
+def test_an_estimate_counts_every_call(engine, toy, server, answers, options, most):
+    with session(engine) as work:
+        feature, _label = get_feature(work, toy, 0)
+        add_label(work, Label(feature_id=feature.id, text="prices in dollars", origin="llm"))
+    server.answer = answering(answers)
+    config = config_for(server, **options)
+    guess = estimate(engine, toy, config, ONE)
+    run_id, *_rest = run_one(engine, toy, config)
+    with session(engine) as work:
+        used = runs.get_run(work, run_id).prompt_tokens
+    assert len(server.requests) == guess.calls[most], "all candidates differ (and are revised), or none"
+    assert guess.prompt_tokens[0] <= used <= guess.prompt_tokens[1]
 
 
 def test_without_enough_windows_to_compare_there_is_one_label_that_says_so(engine, server):

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlmodel import select
 
 from mistudio.jobs.labeling import label_one
 from mistudio.label.config import LabelConfig
 from mistudio.label.evidence import NoEvidence, build_evidence
+from mistudio.label.material import Material
 from mistudio.label.one import evidence_for
 from mistudio.label.providers import make_provider
 from mistudio.label.sampling import choose, cropped, distinct
 from mistudio.store import Extraction, session
 from mistudio.store.examples import SOURCES, Examples, load_examples, load_references
 from mistudio.store.features import get_feature
+from mistudio.store.tables import ReferenceVectors
 from tests.label.helpers import config_for
-from tests.toy import CONCEPTS, VOCABULARY
+from tests.toy import CONCEPTS, VOCABULARY, add_toy_extraction
 
 ASKED = {"provider": "openai", "model": "any"}
 
@@ -182,6 +185,31 @@ def test_nothing_is_encoded_where_it_decides_nothing(tmp_path):
             "FeatureFilter()); preview(engine, 1, LabelConfig(**asked, negatives=0)); preview(engine, 1, "
             "LabelConfig()); assert 'torch' not in sys.modules and 'transformers' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_windows_are_encoded_once_for_all_processes(engine, database_url):
+    toy = add_toy_extraction(engine, references=90)
+    first = evidence_of(engine, toy, 3, **ASKED)
+    code = ("import sys; from mistudio.store import open_store; from mistudio.label.one import evidence_for; "
+            f"from mistudio.label.config import LabelConfig; engine = open_store({database_url!r}); "
+            f"shown = evidence_for(engine, 4, LabelConfig(provider='openai', model='any')).negatives; "
+            "assert 'torch' not in sys.modules; print(*(window.id for window in shown))")
+    said = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, text=True, stdout=subprocess.PIPE)
+    assert said.stdout.split() == [window.id for window in first.negatives] != []
+
+
+def test_vectors_of_other_texts_or_of_another_encoder_are_not_used(engine):
+    toy = add_toy_extraction(engine, references=90)
+    with session(engine) as work:
+        material = Material(VOCABULARY, load_references(work, toy), engine, toy)
+    numbers, vectors = material.vectors("test")
+    with session(engine) as work:
+        (row,) = work.exec(select(ReferenceVectors))
+        key, row.key, row.vectors = row.key, "of another encoder", bytes(len(row.vectors))
+    fresh = Material(VOCABULARY, material.references, engine, toy)
+    assert np.array_equal(fresh.vectors("test")[0], numbers) and np.array_equal(fresh.vectors("test")[1], vectors)
+    with session(engine) as work:
+        assert work.exec(select(ReferenceVectors)).one().key == key, "they are kept in place of the others"
 
 
 def test_a_dead_feature_has_no_evidence(engine, toy):

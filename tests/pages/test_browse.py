@@ -2,21 +2,24 @@
 
 import pytest
 
-from mistudio.store import Label, session
+from mistudio.store import Label, Score, session
 from mistudio.store.features import FeatureFilter, annotate, get_feature
 from mistudio.store.labels import add_label, history
+from mistudio.store.scores import add_score
 from mistudio.ui import filters
 from mistudio.ui.tokens import best_example_html, examples_html, markdown_safe, token_html
 from tests.pages import html, visit, words
 from tests.toy import VOCABULARY
 
 
-def name(engine, extraction_id, index, text, explanation="Because.") -> int:
-    """Give a feature a label; returns the label's id."""
+def name(engine, extraction_id, index, text, explanation="Because.", score=None) -> int:
+    """Give a feature a label, with a score if one is given; returns the label's id."""
     with session(engine) as work:
         feature, _label = get_feature(work, extraction_id, index)
         label = Label(feature_id=feature.id, text=text, explanation=explanation, origin="llm", provider="embedded")
         add_label(work, label)
+        if score is not None:
+            add_score(work, Score(label_id=label.id, method="detection", judge="x", value=score, n=40), label)
         return label.id
 
 
@@ -47,6 +50,16 @@ def test_filters_come_from_the_url(engine, toy):
     assert list(table(test)["index"]) == [11]
     test = visit("browse", sort="Maximum", desc="true")
     assert table(test)["index"][0] == 10
+
+
+def test_labels_are_filtered_and_sorted_by_their_score(engine, toy):
+    for index, score in ((2, 0.55), (3, 0.9), (5, 0.7)):
+        name(engine, toy, index, f"label {index}", score=score)
+    test = visit("browse", score="0.5")
+    test.select_slider(key="score").set_range("0.5", "0.7").run()
+    assert list(table(test)["index"]) == [2] and table(test)["score"][0] == 0.55
+    test = visit("browse", labels="Scored", sort="Score", desc="true")
+    assert list(table(test)["index"]) == [3, 5, 2]
 
 
 def test_no_match_says_what_to_do(engine, toy):
@@ -126,6 +139,7 @@ def test_spaces_newlines_and_broken_bytes_can_be_seen():
 
 
 def test_a_filter_survives_the_way_through_the_url():
-    wanted = FeatureFilter(labels="unlabeled", states=("live", "dense"), text="a&b=c", min_density=1e-4, starred=True)
+    wanted = FeatureFilter(labels="unlabeled", states=("live", "dense"), text="a&b=c", min_density=1e-4,
+                           score_above=0.5, score_below=0.7, starred=True)
     assert filters.from_url(filters.to_url(wanted)) == wanted
     assert filters.from_url("") == FeatureFilter()

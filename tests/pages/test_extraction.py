@@ -82,7 +82,7 @@ def test_a_stopped_extraction_goes_on(engine, config):
 
         return extract(engine, config, slowly)
 
-    background.start(job)
+    background.start("Extraction", job)
     assert held.wait(30)
     test = visit()
     assert "goes on in the background" in words(test)

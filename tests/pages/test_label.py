@@ -8,9 +8,11 @@ from mistudio.batch.requests import write_requests
 from mistudio.jobs.labeling import start_run
 from mistudio.label.config import LabelConfig
 from mistudio.settings import settings
-from mistudio.store import session
+from mistudio.store import Label, Score, session
 from mistudio.store.features import FeatureFilter, get_feature, list_features
+from mistudio.store.labels import add_label
 from mistudio.store.runs import get_run, list_runs, run_counts
+from mistudio.store.scores import add_score
 from mistudio.ui import filters
 from tests.pages import html, visit, words
 from tests.servers.openai_server import MODEL, OpenAIServer
@@ -120,6 +122,19 @@ def test_the_filter_of_browse_is_taken_over(engine, toy):
     test = visit("label", what="filter", only=filters.to_url(FeatureFilter(states=("live",), max_density=0.004)))
     assert "From Browse: live, density at most 0.4%" in words(test).replace("\\", "")
     assert any(button.label == "Label 4 features" for button in test.button)
+
+
+def test_poor_labels_are_chosen_by_their_score(engine, toy):
+    with session(engine) as work:
+        for index, value in ((1, 0.5), (2, 0.6), (3, 0.9), (4, None)):
+            label = Label(feature_id=get_feature(work, toy, index)[0].id, text=f"label {index}", origin="llm")
+            add_label(work, label)
+            if value is not None:
+                add_score(work, Score(label_id=label.id, method="detection", judge="x", value=value, n=40), label)
+    test = visit("label", what="score")
+    assert any(button.label == "Label 3 features" for button in test.button), "those without a score are left out"
+    test.select_slider(key="score").set_range("0", "0.7").run()
+    assert any(button.label == "Label 2 features" for button in test.button)
 
 
 def test_rubbish_in_the_address_or_the_selection_is_a_message(engine, toy):

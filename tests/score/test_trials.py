@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from mistudio.extract.config import ExtractConfig
 from mistudio.label.material import NoEvidence, material_of
 from mistudio.score.trials import check_unseen, draw_trials, halves
 from mistudio.store import Extraction, Label, session
-from mistudio.store.examples import SPLITS, load_examples, load_references
+from mistudio.store.examples import SPLITS, Examples, load_examples, load_references
 from mistudio.store.features import get_feature
-from tests.toy import CONCEPTS, add_toy_extraction
+from mistudio.store.tables import FeatureExamples
+from tests.toy import CONCEPTS, FILLER, VOCABULARY, WINDOW, add_toy_extraction
 
 
 def drawn(engine, extraction_id, index=1, split="test", **options):
@@ -54,6 +56,24 @@ def test_fuzzing_marks_active_tokens_rightly_and_as_many_silent_ones_wrongly(eng
         active = {at for at, value in enumerate(trial.strengths) if value > 0}
         assert trial.marks == active if trial.right else not trial.marks & active
         assert len(trial.marks) == len(active)
+
+
+def test_an_extraction_keeps_enough_windows_for_twenty_of_each_sort(engine, toy):
+    usual = ExtractConfig(model="any", sae="any")
+    source = np.repeat((0, 1), (usual.top[2], usual.sample[2]))
+    count, random = len(source), np.random.default_rng(0)
+    tokens = random.integers(len(VOCABULARY) - len(FILLER), len(VOCABULARY), (count, WINDOW))
+    activations = np.zeros((count, WINDOW))
+    activations[:, 3] = np.linspace(10, 1, count)
+    with session(engine) as work:
+        feature, _label = get_feature(work, toy, 1)
+        found = Examples(tokens, activations, np.full(count, 3), np.arange(count), np.arange(count),
+                         np.full(count, SPLITS.index("test")), source)
+        work.get_one(FeatureExamples, feature.id).blob = found.to_blob()
+    trials = drawn(engine, toy)
+    assert len({trial.id for trial in trials.fuzzing}) == len(trials.fuzzing) == 40
+    assert sum(trial.right for trial in trials.fuzzing) == 20
+    assert sum(trial.right for trial in trials.detection) == 20
 
 
 def test_a_window_that_the_labeler_saw_is_never_scored(engine, toy):

@@ -130,6 +130,14 @@ def test_vectors_are_computed_once_and_kept(engine, toy):
         assert set(ids) == {feature.id for feature in features(work, toy)[:2]}
 
 
+def test_vectors_are_those_of_the_published_model():
+    """The numbers are what transformers' AutoModel and mean pooling give for its files."""
+    found = encode(["court and law terms", "A much longer sentence, with 3 numbers and punctuation (in 2024)!"])
+    assert found[:, [0, 100, 200, 383]] == pytest.approx(np.array([
+        [-0.0583511, 0.0278399, 0.0409295, 0.0066889], [0.0098011, -0.0039297, -0.0049284, -0.0314890]]), abs=1e-5)
+    assert found[0] @ found[1] == pytest.approx(0.1094493, abs=1e-5)
+
+
 def test_similar_texts_have_similar_vectors():
     cat, kitten, tax = encode(["a cat", "a kitten", "tax law"])
     assert cat @ kitten > cat @ tax + 0.3

@@ -129,11 +129,8 @@ def _completion(evidence: Evidence) -> str:
     strong = [window for window in evidence.windows if window.strength >= MINIMUM_STRENGTH] or list(evidence.windows)
     # Spread over the strengths, as in training; only the first few would be the strongest alone.
     places = np.unique(np.linspace(0, len(strong) - 1, min(MOST_WINDOWS, len(strong))).round().astype(int))
-    used = [strong[place] for place in places]
-    return completion_text([window.segments[window.peak][0] for window in used], [
-        (window.strength, "".join(text for text, _strength in window.segments[:window.peak]),
-         window.segments[window.peak][0], "".join(text for text, _strength in window.segments[window.peak + 1:]))
-        for window in used])
+    used = [strong[place].around_peak for place in places]
+    return completion_text([active for _strength, _before, active, _after in used], used)
 
 
 def _quote(text: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mistudio.errors import ProviderSetupError
+from mistudio.label.adapters import list_adapters
 from mistudio.label.config import PROVIDERS
 from mistudio.run.config import RunConfig
 
@@ -69,7 +70,7 @@ def make_provider(config: RunConfig, api_key: str | None = None) -> Provider:
     if config.provider == "embedded":
         from mistudio.label.providers.embedded import EmbeddedProvider
 
-        return EmbeddedProvider()
+        return EmbeddedProvider.named(config.model)
     if not config.model:
         raise ProviderSetupError(f"No model is chosen for {config.provider}.",
                                  "Choose a model, for example --model NAME.", kind="setup")
@@ -83,7 +84,7 @@ def make_provider(config: RunConfig, api_key: str | None = None) -> Provider:
 
 
 def list_models(provider_name: str, base_url: str | None = None, api_key: str | None = None) -> list[str]:
-    """Names of the models a server offers, sorted; the embedded provider has one and offers no choice (empty list).
+    """Names of the models a server offers, sorted; of the embedded provider, those of the user's own adapters.
 
     Raises:
         ProviderSetupError: the server cannot be reached, or refuses the key.
@@ -99,4 +100,4 @@ def list_models(provider_name: str, base_url: str | None = None, api_key: str | 
         from mistudio.label.providers.ollama import list_ollama_models
 
         return list_ollama_models(base_url)
-    return []
+    return [found.name for found in list_adapters() if found.state == "done"]

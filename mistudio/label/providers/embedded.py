@@ -1,14 +1,19 @@
-"""In process, without a server or key: SmolLM2-135M with the shipped LoRA adapter (``mistudio/demo/adapter``)."""
+"""In process, without a server or key: SmolLM2-135M with the shipped LoRA adapter (``mistudio/demo/adapter``), or any
+local model with an adapter of the user's own (``mistudio.label.adapters``)."""
 
 import json
 import re
+import threading
 import time
 import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from mistudio.demo.fetch import MODEL_NAME
 from mistudio.errors import ModelError, ProviderError, ProviderSetupError
+from mistudio.label.adapters import WEIGHTS, usable
+from mistudio.label.base import load_base, prompt_ids
 from mistudio.label.providers import CONCURRENCY, EMBEDDED_BATCH, Completion, Messages
 from mistudio.label.providers.batches import Batches
 
@@ -16,9 +21,10 @@ if TYPE_CHECKING:
     from mistudio.model.load import LoadedModel
 
 ADAPTER = Path(__file__).resolve().parents[2] / "demo" / "adapter"
-WEIGHTS = "adapter_model.safetensors"
 # Eight words are under 20 tokens, word pieces and quotes included; what goes on longer than this is a loop.
 MOST_TOKENS = 24
+# Without it several first callers would each load the model.
+_choosing = threading.Lock()
 _TRY = "Show other examples, or use another provider."
 
 
@@ -31,22 +37,45 @@ class EmbeddedProvider:
     """
 
     name = "embedded"
-    model = "SmolLM2-135M + label adapter"
     default_concurrency = CONCURRENCY["embedded"]
     rate_limits = 0
 
-    def __init__(self, adapter: Path = ADAPTER):
-        if not (adapter / WEIGHTS).exists():
+    def __init__(self, adapter: Path | None = ADAPTER, *, base: str = MODEL_NAME, revision: str = "",
+                 model: str = "SmolLM2-135M + label adapter"):
+        """
+        Args:
+            adapter: folder of the adapter; None for the base model alone, which cannot label well.
+            base, revision: the model that the adapter belongs to, as ``load_base`` takes them.
+            model: what labels say they were made by.
+        """
+        if adapter is not None and not (adapter / WEIGHTS).exists():
             raise ProviderSetupError(
                 f"The embedded labeler's adapter is missing: there is no {adapter / WEIGHTS}.",
                 "Restore the folder from the repository, or train it: python -m mistudio.demo.train_adapter --help",
                 kind="setup")
-        self.adapter = adapter
+        self.model = model
+        # One trained anew under the same name is another one.
+        changed = (adapter / WEIGHTS).stat().st_mtime_ns if adapter is not None else None
+        self._which = (adapter, base, revision, changed)
+
+    @classmethod
+    def named(cls, name: str) -> "EmbeddedProvider":
+        """With an adapter of the user's own (``mistudio.label.adapters``); the shipped one for "".
+
+        Raises:
+            ProviderSetupError: there is none of this name, or it is not ready.
+        """
+        if not name:
+            return cls()
+        folder, card = usable(name)
+        return cls(folder, base=card.base, revision=card.revision, model=name)
 
     def complete(self, messages: Messages, schema: dict) -> Completion:
         prompt = messages[-1]["content"]
         started = time.monotonic()
-        written = _batches(self.adapter).ask(prompt)
+        with _choosing:
+            batches = _batches(*self._which)
+        written = batches.ask(prompt)
         answer = {"label": written.label, "explanation": "", "kind": kind_of(prompt),
                   "confidence": round(written.confidence, 3)}
         return Completion(json.dumps(answer), written.prompt_tokens, written.label_tokens, time.monotonic() - started)
@@ -77,31 +106,32 @@ class _Written(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _batches(adapter: Path) -> Batches[str, _Written]:
-    return Batches(lambda prompts: _continue(_load(adapter), prompts), EMBEDDED_BATCH)
+def _batches(*adapter: Path | str | int | None) -> Batches[str, _Written]:
+    return Batches(lambda prompts: _continue(_load(*adapter), prompts), EMBEDDED_BATCH)
 
 
 @lru_cache(maxsize=1)
-def _load(adapter: Path) -> "LoadedModel":
+def _load(adapter: Path | None, base: str, revision: str, _changed: int | None) -> "LoadedModel":
     from peft import PeftModel
     from safetensors import SafetensorError
     from transformers.utils import logging
-
-    from mistudio.demo.fetch import demo_model
-    from mistudio.model.load import load_model
 
     logging.disable_progress_bar()
     # peft asks transformers for a property by its former name; nothing a user could do about it.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
     try:
-        loaded = load_model(str(demo_model()), dtype="auto")
-        loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
+        loaded = load_base(base, revision)
+        if adapter is not None:
+            loaded.model = PeftModel.from_pretrained(loaded.model, adapter).merge_and_unload()
     except ModelError as error:
         raise ProviderSetupError(error.message, error.hint, kind="setup") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ProviderSetupError(f"The embedded labeler's adapter in {adapter} cannot be used: {error}",
-                                 "Restore the folder from the repository.", kind="setup") from error
+                                 "Restore the folder from the repository." if adapter == ADAPTER else
+                                 "Restore the folder, or remove it and distill again.", kind="setup") from error
     loaded.model.eval()
+    if loaded.tokenizer.pad_token_id is None:
+        loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
     return loaded
 
 
@@ -111,7 +141,7 @@ def _continue(loaded: "LoadedModel", prompts: list[str]) -> list[_Written | Prov
 
     tokenizer, model = loaded.tokenizer, loaded.model
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
-    rows = [{"input_ids": tokenizer(prompt, add_special_tokens=False)["input_ids"]} for prompt in prompts]
+    rows = [{"input_ids": prompt_ids(tokenizer, prompt)} for prompt in prompts]
     read = tokenizer.pad(rows, padding_side="left", return_tensors="pt").to(model.device)
     with torch.inference_mode():
         written = model.generate(
