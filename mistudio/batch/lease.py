@@ -9,7 +9,8 @@ from typing import Self
 from sqlalchemy import Engine
 
 from mistudio.errors import Cancelled, StoreError
-from mistudio.run.loop import LOOK_UP, UNREACHABLE, worker_name
+from mistudio.run.job import UNREACHABLE
+from mistudio.run.loop import LOOK_UP, worker_name
 from mistudio.store import runs, session
 
 WAITS = ("It waits for answers that come as files: take them in with --batch-in, or with --batch-status where batches "

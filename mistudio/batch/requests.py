@@ -20,9 +20,10 @@ from mistudio.label.config import LabelConfig
 from mistudio.label.prompts.templates import hash_of
 from mistudio.label.providers.openai import request_body
 from mistudio.run.config import RunConfig
-from mistudio.run.loop import PAGE, guarded
+from mistudio.run.job import guarded
+from mistudio.run.loop import PAGE
 from mistudio.store import Run, runs, session
-from mistudio.store.items import Item, Outcome, finish_item, queued_items
+from mistudio.store.items import Item, Outcome, finish_items, queued_items
 
 # Of one file, as OpenAI takes them.
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
@@ -153,8 +154,8 @@ def _lines(engine: Engine, run: Run, lease: Lease, progress: Progress,
             calls = _calls(job, item)
             if isinstance(calls, Outcome):
                 with session(engine) as work:
-                    finish_item(work, run.id, item.feature_id, lease.owner, calls,
-                                replace_protected=job.replace_human)
+                    finish_items(work, run.id, lease.owner, {item.feature_id: calls},
+                                 replace_protected=job.replace_human)
                 continue
             for part, (prompt, question) in calls.items():
                 address = Address(run.id, key, item.feature_id, part, hash_of(prompt.messages))
@@ -168,7 +169,7 @@ def _calls(job: LabelJob | ScoreJob, item: Item) -> dict | Outcome:
     found: dict = {}
 
     def prepare(item: Item) -> Outcome | None:
-        prepared = job.prepare(item)
+        [prepared] = job.prepare([item])
         if isinstance(prepared, Outcome):
             return prepared
         found.update(job.calls(prepared))

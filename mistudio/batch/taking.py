@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Engine
-from sqlmodel import Session
 
 from mistudio.batch.address import Address
 from mistudio.batch.lease import Lease
@@ -18,9 +17,9 @@ from mistudio.errors import Cancelled, MistudioError, StoreError
 from mistudio.jobs.work import config_of, job_of
 from mistudio.label.ask import Asked
 from mistudio.label.cost import price
-from mistudio.run.loop import guarded
+from mistudio.run.job import guarded
 from mistudio.store import Run, runs, session
-from mistudio.store.items import Held, Item, Outcome, finish_item, items_of, keep_reply
+from mistudio.store.items import Held, Item, Outcome, finish_items, items_of, keep_reply
 
 # Lines stored in one transaction.
 CHUNK = 50
@@ -143,25 +142,28 @@ class _Opened:
         self.lease.check()
         outcomes = {feature_id: guarded(partial(self._outcome, replies=replies[feature_id]), held[feature_id].item)
                     for feature_id in fresh}
+        new = {feature_id: len(fresh[feature_id] & replies[feature_id].keys()) for feature_id in fresh}
+        whole = {feature_id: outcome for feature_id, outcome in outcomes.items() if outcome and new[feature_id]}
         with session(self.engine) as work:
-            for feature_id, outcome in outcomes.items():
-                new = len(fresh[feature_id] & replies[feature_id].keys())
-                report.already += len(fresh[feature_id]) - new
-                if not new:
-                    continue
-                if not self._write(work, feature_id, outcome, replies[feature_id]):
-                    report.already += new
-                elif outcome is not None and outcome.state == "failed":
-                    report.failed += new
-                else:
-                    report.taken += new
-            if runs.beat(work, self.run_id, self.lease.owner) is None:
+            stop, closed = finish_items(work, self.run_id, self.lease.owner, whole,
+                                        replace_protected=self.job.replace_human)
+            if stop is None:
                 raise StoreError(f"Another worker took run {self.run_id} over.", "Start again when it has ended.")
+            for feature_id, outcome in outcomes.items():
+                stored = feature_id in closed if outcome else keep_reply(
+                    work, self.run_id, feature_id, self.lease.owner, pack(replies[feature_id]))
+                report.already += len(fresh[feature_id]) - new[feature_id]
+                if not stored:
+                    report.already += new[feature_id]
+                elif outcome is not None and outcome.state == "failed":
+                    report.failed += new[feature_id]
+                else:
+                    report.taken += new[feature_id]
 
     def _outcome(self, item: Item, replies: dict[str, Reply]) -> Outcome | None:
         """What a live run would have made of these replies; None while some are missing. Those to what the run does
         not ask any more are taken out."""
-        prepared = self.job.prepare(item)
+        [prepared] = self.job.prepare([item])
         if isinstance(prepared, Outcome):
             return self._used(prepared, replies)
         wanted = self.job.calls(prepared)
@@ -186,13 +188,6 @@ class _Opened:
         if outcome.state == "failed" and not outcome.reply:
             outcome.reply = "\n".join(reply.text for reply in replies.values() if reply.text)
         return outcome
-
-    def _write(self, work: Session, feature_id: int, outcome: Outcome | None, replies: dict[str, Reply]) -> bool:
-        """Whether the item was still open."""
-        if outcome is None:
-            return keep_reply(work, self.run_id, feature_id, self.lease.owner, pack(replies))
-        return finish_item(work, self.run_id, feature_id, self.lease.owner, outcome,
-                           replace_protected=self.job.replace_human)
 
 
 def _fresh(lines: list[Line], held: dict[int, Held],

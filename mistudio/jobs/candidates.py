@@ -4,8 +4,10 @@ Choosing uses the select split alone, so the score on the test split, which is s
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from mistudio.errors import MistudioError
 from mistudio.jobs.contest import Contest
@@ -14,10 +16,10 @@ from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.evidence import Evidence
 from mistudio.label.material import NoEvidence
-from mistudio.label.one import LABEL, evidence_for, label_from, template_of
+from mistudio.label.one import LABEL, evidence_of, label_from, template_of
 from mistudio.label.prompts import Prompt, render, revise
 from mistudio.label.providers import Provider
-from mistudio.store import Label, Score, session
+from mistudio.store import Feature, Label, Score, session
 from mistudio.store.items import Outcome
 from mistudio.store.labels import current_label
 
@@ -88,9 +90,18 @@ class Maker:
 
     def show(self, feature_id: int, *, different: bool = False, number: int = 0) -> Shown:
         """What a candidate, the first or a later one, is asked for with. Raises: NoEvidence."""
-        config = self.config.model_copy(update={"seed": self.config.seed + number})
-        evidence = evidence_for(self.engine, feature_id, config, different=different)
-        return Shown(feature_id, evidence, render(evidence, template_of(config)))
+        with session(self.engine) as work:
+            return self.shown(work, work.get_one(Feature, feature_id), different=different, number=number)
+
+    def shown(self, work: Session, feature: Feature, *, different: bool = False, number: int = 0) -> Shown:
+        """As ``show``, for a feature that has been read already."""
+        config = self.config.model_copy(update={"seed": self.config.seed + number}) if number else self.config
+        evidence = evidence_of(work, feature, config, different=different)
+        return Shown(feature.id, evidence, render(evidence, self._template))
+
+    @cached_property
+    def _template(self) -> str:
+        return template_of(self.config)
 
     def ask(self, shown: Shown, *, different: bool = False) -> Made:
         """Ask for a label with this, and for others to compare it with where the config says so.

@@ -1,6 +1,7 @@
 """Labeling runs: queue them, work on them, and label a single feature."""
 
 from sqlalchemy import Engine
+from sqlmodel import Session
 
 from mistudio.errors import StoreError
 from mistudio.jobs.candidates import Made, Maker, Shown
@@ -14,11 +15,12 @@ from mistudio.label.material import NoEvidence
 from mistudio.label.one import LABEL, template_of
 from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
-from mistudio.store import Feature, Label, runs, session
+from mistudio.run.job import guarded
+from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
-from mistudio.store.features import FeatureFilter, get_feature
+from mistudio.store.features import FeatureFilter, Read, get_feature, read_features
 from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels, store_labels
-from mistudio.store.labels import current_label, is_protected
+from mistudio.store.labels import is_protected
 
 
 def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> int:
@@ -66,7 +68,7 @@ def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfi
     if not made.labels:
         raise made.error
     with session(engine) as work:
-        store_labels(work, made.outcome(), replace_protected=config.replace_human)
+        store_labels(work, [made.outcome()], replace_protected=config.replace_human)
     return made.kept or made.labels[-1][0]
 
 
@@ -81,19 +83,19 @@ class LabelJob:
     def rate_limits(self) -> int:
         return self.provider.rate_limits
 
-    def work_on(self, item: Item) -> Outcome:
-        shown = self.prepare(item)
-        return shown if isinstance(shown, Outcome) else self.ask(shown)
-
-    def prepare(self, item: Item) -> Shown | Outcome:
+    def prepare(self, items: list[Item]) -> list[Shown | Outcome]:
         """What to ask with, or why nothing is to be asked."""
         with session(self.engine) as work:
-            if not self.config.replace_human and is_protected(current_label(work, item.feature_id)):
-                return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
-            if self.config.factual and (fact := factual_label(work.get_one(Feature, item.feature_id), self.run_id)):
-                return Outcome(labels=[(fact, [])], text=fact.text)
+            read = read_features(work, [item.feature_id for item in items])
+            return [guarded(lambda item: self._prepare(work, read[item.feature_id]), item) for item in items]
+
+    def _prepare(self, work: Session, read: Read) -> Shown | Outcome:
+        if not self.config.replace_human and is_protected(read.label):
+            return Outcome("skipped", reason_kind="protected", reason=PROTECTED)
+        if self.config.factual and (fact := factual_label(read.feature, self.run_id)):
+            return Outcome(labels=[(fact, [])], text=fact.text)
         try:
-            return self.maker.show(item.feature_id)
+            return self.maker.shown(work, read.feature)
         except NoEvidence as error:
             return Outcome("skipped", reason_kind="no examples", reason=str(error))
 

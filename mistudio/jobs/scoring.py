@@ -10,6 +10,7 @@ from mistudio.label.ask import Asked
 from mistudio.label.cost import check_budget, price
 from mistudio.label.material import NoEvidence, material_of
 from mistudio.label.providers import CONCURRENCY, Provider
+from mistudio.run.job import guarded
 from mistudio.score.config import JUDGED, ScoreConfig
 from mistudio.score.judge import Call
 from mistudio.score.methods import Wrong, judge_calls, score_label
@@ -70,12 +71,11 @@ class ScoreJob:
     def rate_limits(self) -> int:
         return self.provider.rate_limits if self.provider else 0
 
-    def work_on(self, item: Item) -> Outcome:
-        tried = self.prepare(item)
-        return tried if isinstance(tried, Outcome) else self.ask(tried)
-
-    def prepare(self, item: Item) -> Tried | Outcome:
+    def prepare(self, items: list[Item]) -> list[Tried | Outcome]:
         """What to try, or why nothing can be."""
+        return [guarded(self._prepare, item) for item in items]
+
+    def _prepare(self, item: Item) -> Tried | Outcome:
         with session(self.engine) as work:
             label = work.get_one(Label, item.label_id)
             feature = work.get_one(Feature, item.feature_id)

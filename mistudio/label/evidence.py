@@ -105,7 +105,7 @@ def build_evidence(work: Session, extraction: Extraction, feature: Feature, conf
     silent = silent_windows(material, feature.index, chosen, wanted, random, "explain",
                             hard=0 if rough else None, avoid=shown_before["negatives"])
     silent_again = sum(number in shown_before["negatives"] for number in silent)
-    windows = tuple(_window(chosen, row, feature.max_activation, material.vocabulary) for row in range(len(chosen)))
+    windows = _windows(chosen, feature.max_activation, material.vocabulary)
     peaks = chosen.tokens[np.arange(len(chosen)), chosen.peak]
     top = [str(row[0]) for row in feature.top_tokens] or [material.vocabulary[token] for token in peaks]
     promoted = tuple(str(row[0]) for row in feature.promoted)
@@ -152,28 +152,33 @@ def _chosen(pool: Examples, maximum: float, config: LabelConfig, known: set[int]
     return chosen.take(np.argsort(-chosen.strength(), kind="stable")), int(seen[rows].sum())
 
 
-def _window(examples: Examples, row: int, maximum: float, vocabulary: list[str]) -> EvidenceWindow:
-    source = SOURCES[int(examples.source[row])]
-    return _segments(f"{source}:{int(examples.context[row])}", examples.tokens[row],
-                     examples.activations[row].astype(float) / maximum * 10, int(examples.peak[row]), vocabulary)
-
-
-def _segments(name: str, tokens: np.ndarray, strength: np.ndarray, peak: int, vocabulary: list[str]) -> EvidenceWindow:
-    texts = [vocabulary[token] if token >= 0 else "" for token in tokens.tolist()]
+def _windows(examples: Examples, maximum: float, vocabulary: list[str]) -> tuple[EvidenceWindow, ...]:
+    strength = examples.activations.astype(float) / maximum * 10
     # What rounds to 0 of 10 reads as silent; the peak is marked however faint.
-    marked = (strength >= 0.5) & (tokens >= 0)
-    marked[peak] = True
+    marked = (strength >= 0.5) & (examples.tokens >= 0)
+    marked[np.arange(len(examples)), examples.peak] = True
+    names = [f"{SOURCES[source]}:{context}"
+             for source, context in zip(examples.source.tolist(), examples.context.tolist(), strict=True)]
+    texts = [[vocabulary[token] if token >= 0 else "" for token in row] for row in examples.tokens.tolist()]
+    # As lists: to pick single numbers out of arrays takes longer than all else here.
+    return tuple(map(_segments, names, texts, strength.tolist(), marked.tolist(), examples.peak.tolist()))
+
+
+def _segments(name: str, texts: list[str], strength: list[float], marked: list[bool], peak: int) -> EvidenceWindow:
     segments: list[tuple[str, float]] = []
-    end, at_peak = 0, -1
-    for position in np.flatnonzero(marked).tolist():
-        if before := "".join(texts[end:position]):
+    before, at_peak = "", -1
+    for position, text in enumerate(texts):
+        if not marked[position]:
+            before += text
+            continue
+        if before:
             segments.append((before, 0.0))
+            before = ""
         if position == peak:
             at_peak = len(segments)
-        segments.append((texts[position], round(min(float(strength[position]), 10.0), 1)))
-        end = position + 1
-    if after := "".join(texts[end:]):
-        segments.append((after, 0.0))
+        segments.append((text, round(min(strength[position], 10.0), 1)))
+    if before:
+        segments.append((before, 0.0))
     return EvidenceWindow(name, tuple(segments), at_peak)
 
 

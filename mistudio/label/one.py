@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import Session
 
 from mistudio.errors import ProviderSetupError
 from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
@@ -34,12 +34,17 @@ def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, differ
         NoEvidence: there is nothing to show.
     """
     with session(engine) as work:
-        both = select(Feature, Extraction).join(Extraction).where(Feature.id == feature_id)
-        feature, extraction = work.exec(both).one()
-        labels = history(work, feature_id) if different else []
-        shown = {window for label in labels for kind in ("examples", "negatives")
-                 for window in (label.evidence or {}).get(kind, [])}
-        return build_evidence(work, extraction, feature, config, avoid=frozenset(shown), rough=rough)
+        return evidence_of(work, work.get_one(Feature, feature_id), config, different=different, rough=rough)
+
+
+def evidence_of(work: Session, feature: Feature, config: LabelConfig, *, different: bool = False,
+                rough: bool = False) -> Evidence:
+    """As ``evidence_for``, for a feature that has been read already."""
+    extraction = work.get_one(Extraction, feature.extraction_id)
+    labels = history(work, feature.id) if different else []
+    shown = {window for label in labels for kind in ("examples", "negatives")
+             for window in (label.evidence or {}).get(kind, [])}
+    return build_evidence(work, extraction, feature, config, avoid=frozenset(shown), rough=rough)
 
 
 def label_from(asked: Asked[LabelAnswer], *, feature_id: int, evidence: Evidence, prompt: Prompt, provider: Provider,

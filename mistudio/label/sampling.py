@@ -36,9 +36,8 @@ def distinct(examples: Examples) -> Examples:
     count = len(examples)
     strength = examples.strength()
     order = np.lexsort((np.where(examples.source == 0, -strength, np.arange(count)), examples.source))
-    same = np.zeros((count, count), dtype=np.int32)
-    for column in _aligned(examples).T:
-        same += column[:, None] == column
+    aligned = _aligned(examples)
+    same = (aligned[:, None] == aligned).sum(axis=2)
     length = (examples.tokens >= 0).sum(axis=1)
     alike = (same >= ALIKE * np.minimum(length[:, None], length)) | (examples.context[:, None] == examples.context)
     left = np.ones(count, dtype=bool)

@@ -1,5 +1,6 @@
-"""The run loop: a few calls in flight at any time, each answer committed on its own as it lands.
+"""The run loop: a few calls in flight at any time, each answer committed as it lands, with those that land beside it.
 
+What the next calls ask is prepared while others are in flight, so that an answer is followed by the next question.
 A killed process loses only the calls in flight: their items are still queued, and resuming takes them up. While the
 database cannot be written (locked by another program, disk full, server restarted) answers wait in memory, no more
 than calls may be in flight. A run that is to stop waits for the calls in flight, but for no longer than one answer may
@@ -14,28 +15,28 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
-from queue import SimpleQueue
-from typing import Protocol
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from mistudio.errors import ProviderSetupError, StoreError
 from mistudio.run.budget import Budget
-from mistudio.run.config import RunConfig
+from mistudio.run.job import UNREACHABLE, Job, defect, guarded
 from mistudio.run.width import Width
 from mistudio.store import runs, session
-from mistudio.store.items import Item, Outcome, finish_item, queued_items
+from mistudio.store.items import Item, Outcome, finish_items, queued_items
 
 log = logging.getLogger(__name__)
 # How often a waiting loop looks up: a wish to stop is seen within this time, and the lease kept. Seconds.
 LOOK_UP = 0.5
 # Items read from the queue at a time, so that memory stays flat however long the run is.
 PAGE = 1000
-UNREACHABLE = (OperationalError, InterfaceError)
+# Items that are made ready together, by one thread: what is read for them is read at once.
+TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -54,26 +55,6 @@ class RunProgress:
 
 
 OnProgress = Callable[[RunProgress], None]
-
-
-class Job(Protocol):
-    """What a run does with each of its items, from several threads at a time."""
-
-    config: RunConfig
-    concurrency: int
-    replace_human: bool
-
-    def work_on(self, item: Item) -> Outcome:
-        """Everything up to, but without, writing.
-
-        Raises:
-            ProviderSetupError: no item can succeed until the user changes something.
-        """
-        ...
-
-    def rate_limits(self) -> int:
-        """How often the server has limited the rate so far."""
-        ...
 
 
 def work(engine: Engine, run_id: int, job: Job, on_progress: OnProgress | None = None) -> str:
@@ -119,25 +100,22 @@ def resume(engine: Engine, run_id: int, *, failed_too: bool = False) -> int:
         return runs.reopen(store, run_id, failed_too=failed_too)
 
 
-def guarded(work_on: Callable[[Item], Outcome], item: Item) -> Outcome:
-    """What came of an item; a defect on one feature must not end the run for all others."""
-    try:
-        return work_on(item)
-    except (ProviderSetupError, *UNREACHABLE):
-        raise
-    except Exception as error:
-        log.exception("feature %s could not be worked on", item.index)
-        return Outcome("failed", reason_kind="defect", reason=f"{type(error).__name__}: {error}")
-
-
 class Loop:
-    """One worker on one run. Calls happen in other threads; only the thread that runs the loop writes."""
+    """One worker on one run. Calls happen in other threads; only the thread that runs the loop writes.
+
+    An item goes from ``todo`` to ``preparing``, ``ready``, ``flying``, and out. What came of it in another thread
+    returns in ``back``.
+    """
 
     def __init__(self, engine: Engine, run_id: int, owner: str, job: Job, on_progress: OnProgress | None):
         self.engine, self.run_id, self.owner, self.job, self.on_progress = engine, run_id, owner, job, on_progress
-        self.flying: dict[Future, Item] = {}
         self.todo: deque[Item] = deque()
-        self.sent: SimpleQueue[tuple[Item, Future] | None] = SimpleQueue()
+        self.preparing: set[Item] = set()
+        self.ready: deque[tuple[Item, object]] = deque()
+        self.flying: dict[Item, object] = {}
+        self.to_prepare: SimpleQueue[list[Item] | None] = SimpleQueue()
+        self.to_ask: SimpleQueue[list[Item] | None] = SimpleQueue()
+        self.back: SimpleQueue[list[tuple[Item, object | Outcome | Exception]]] = SimpleQueue()
         self.width = Width(job.config.concurrency or job.concurrency)
         self.limits = job.rate_limits()
         self.counts: dict[str, int] = {}
@@ -150,26 +128,30 @@ class Loop:
         """State and message to leave the run in."""
         self._begin()
         # Not a pool of the library: a process that is asked to end would wait for its threads, and they for a server.
-        for _thread in range(self.width.wanted):
-            threading.Thread(target=self._work, name=f"run-{self.run_id}", daemon=True).start()
+        threads = [(self.job.prepare, self.to_prepare)] + [(self._ask, self.to_ask)] * self.width.wanted
+        for work in threads:
+            threading.Thread(target=self._work, args=work, name=f"run-{self.run_id}", daemon=True).start()
         try:
             self._work_off()
         finally:
-            for _thread in range(self.width.wanted):
-                self.sent.put(None)
+            for _work_on, queue in threads:
+                queue.put(None)
         return self.end or ("done", "")
 
     def _work_off(self) -> None:
-        while self.todo or self.flying:
+        while self.todo or self._under_way():
             if time.monotonic() - self.looked >= LOOK_UP:
                 self._heed(self.write(self._beat))
             self._send()
-            if not self.flying or time.monotonic() >= self.leave:
+            waits = self.flying or (self.preparing and self.end is None)
+            if not waits or time.monotonic() >= self.leave:
                 break
-            landed, _pending = wait(self.flying, timeout=LOOK_UP, return_when=FIRST_COMPLETED)
-            self._land([(self.flying.pop(future), future) for future in landed])
+            self._take_in()
             if not self.todo and self.end is None:
                 self._fill()
+
+    def _under_way(self) -> bool:
+        return bool(self.preparing or self.ready or self.flying)
 
     def write(self, what: Callable[[Session], object]) -> object:
         """Do something in one transaction; again and again while the database cannot be reached or written."""
@@ -199,8 +181,8 @@ class Loop:
         self._say()
 
     def _fill(self) -> None:
-        """The next items of the queue; from its beginning when nothing is in flight, for some may be queued again."""
-        if not self.flying:
+        """The next items of the queue; from its beginning when nothing is under way, for some may be queued again."""
+        if not self._under_way():
             self.after = -1
         self.todo.extend(self.write(lambda store: queued_items(store, self.run_id, self.after, PAGE)))
         if self.todo:
@@ -222,61 +204,94 @@ class Loop:
             self.end, self.leave = (state, message), time.monotonic() + self.job.config.timeout
 
     def _send(self) -> None:
-        while self.todo and self.end is None and len(self.flying) < int(self.width):
+        width = int(self.width)
+        while self.ready and self.end is None and len(self.flying) < width:
             verdict = self.budget.verdict(len(self.flying))
-            if verdict == "wait":
-                return
-            if verdict:
+            if verdict and verdict != "wait":
                 self._stop("paused", verdict)
-                return
-            item, future = self.todo.popleft(), Future()
-            self.flying[future] = item
-            self.sent.put((item, future))
+            if verdict:
+                break
+            item, prepared = self.ready.popleft()
+            self.flying[item] = prepared
+            self.to_ask.put([item])
+        together = max(1, min(TOGETHER, width // 2))
+        while self.todo and self.end is None and len(self.preparing) + len(self.ready) <= width - together:
+            items = [self.todo.popleft() for _ in range(min(together, len(self.todo)))]
+            self.preparing.update(items)
+            self.to_prepare.put(items)
 
-    def _work(self) -> None:
-        """In each of the threads that call."""
-        while (sent := self.sent.get()) is not None:
-            self._work_on(*sent)
+    def _ask(self, items: list[Item]) -> list[Outcome]:
+        return [self.job.ask(self.flying[item]) for item in items]
 
-    def _work_on(self, item: Item, future: Future) -> None:
-        try:
-            future.set_result(guarded(self.job.work_on, item))
-        except (ProviderSetupError, *UNREACHABLE) as error:
-            future.set_exception(error)
-
-    def _land(self, landed: list[tuple[Item, Future]]) -> None:
-        """Store everything that has landed, together when several have: nothing that is here waits for a call."""
-        limits = self.job.rate_limits()
-        outcomes = []
-        for place, (item, future) in enumerate(landed, 1):
+    def _work(self, work_on: Callable[[list[Item]], list], queue: SimpleQueue) -> None:
+        """In each of the other threads."""
+        while (items := queue.get()) is not None:
             try:
-                outcome = future.result()
-                if outcome.reason_kind == "rate limit" and outcome.prompt_tokens is None and int(self.width) > 1:
-                    self.todo.appendleft(item)  # fewer at a time may well succeed
-                else:
-                    outcomes.append((item, outcome))
-            except ProviderSetupError as error:
-                self._stop("failed", str(error))
-            except UNREACHABLE:
-                self.todo.appendleft(item)  # nothing was asked yet; the next write says what the matter is
-            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying) + len(landed) - place)
+                came = guarded(work_on, items)
+            except (ProviderSetupError, *UNREACHABLE) as error:
+                came = error
+            each = came if isinstance(came, list) else [came] * len(items)
+            self.back.put(list(zip(items, each, strict=True)))
+
+    def _take_in(self) -> None:
+        """Wait until something has come back, and store all that has landed: nothing that is here waits for a call."""
+        back = []
+        with suppress(Empty):
+            back += self.back.get(timeout=LOOK_UP)
+            while True:
+                back += self.back.get_nowait()
+        outcomes = [(item, outcome) for item, came in back if (outcome := self._landed(item, came)) is not None]
+        if outcomes:
+            self._store(outcomes)
+
+    def _landed(self, item: Item, came: object | Outcome | Exception) -> Outcome | None:
+        """The outcome to store, where the item has come to its end."""
+        self.preparing.discard(item)
+        asked, prepared, wide = item in self.flying, self.flying.pop(item, None), int(self.width) > 1
+        if asked:
+            limits = self.job.rate_limits()
+            self.width.landed(limited=limits > self.limits, in_flight=len(self.flying))
             self.limits = limits
-        if not outcomes:
+        if isinstance(came, ProviderSetupError):
+            self._stop("failed", str(came))
+        elif isinstance(came, Exception):
+            self.todo.appendleft(item)  # nothing was asked yet; the next write says what the matter is
+        elif not isinstance(came, Outcome):
+            self.ready.append((item, came))
+        elif wide and came.reason_kind == "rate limit" and came.prompt_tokens is None:
+            self.ready.appendleft((item, prepared))  # fewer at a time may well succeed
+        else:
+            return came
+        return None
+
+    def _store(self, outcomes: list[tuple[Item, Outcome]]) -> None:
+        of = {item.feature_id: outcome for item, outcome in outcomes}
+        try:
+            stop, states = self.write(lambda store: finish_items(
+                store, self.run_id, self.owner, of, replace_protected=self.job.replace_human))
+        except (SQLAlchemyError, StoreError) as error:
+            self._store_apart(outcomes, error)
             return
-
-        def finish(store: Session) -> tuple[str | None, list[str]]:
-            return self._beat(store), [
-                finish_item(store, self.run_id, item.feature_id, self.owner, outcome,
-                            replace_protected=self.job.replace_human) for item, outcome in outcomes]
-
-        stop, states = self.write(finish)
         self._heed(stop)
-        for (item, outcome), state in zip(outcomes, states, strict=True):
-            if state:
+        for item, outcome in outcomes:
+            if state := states.get(item.feature_id):
                 self.budget.add(outcome)
                 self.counts["queued"] -= 1
                 self.counts[state] += 1
                 self._say(index=item.index, state=state, text=outcome.text or outcome.reason)
+
+    def _store_apart(self, outcomes: list[tuple[Item, Outcome]], error: Exception) -> None:
+        """What the database refuses must not take others with it; an outcome that is refused alone is a failed one."""
+        if len(outcomes) > 1:
+            for each in outcomes:
+                self._store([each])
+            return
+        [(item, outcome)] = outcomes
+        if outcome.reason_kind == "defect":
+            raise error
+        log.error("what came of feature %s cannot be stored", item.index, exc_info=error)
+        used = {name: getattr(outcome, name) for name in ("asked", "prompt_tokens", "completion_tokens", "cost")}
+        self._store([(item, replace(defect(error), **used))])
 
     def _say(self, **item) -> None:
         if self.on_progress:

@@ -1,14 +1,20 @@
 """Features: filter, sort and page in SQL."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from sqlalchemy import func, insert, or_
+from sqlalchemy import bindparam, func, insert, or_
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
-from mistudio.store.tables import Feature, FeatureExamples, Label
+from mistudio.store.tables import Extraction, Feature, FeatureExamples, Label
 
+# Prepared once, for all features of a run: to build statements anew takes longer than to run them.
+_READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
+         .join(Label, col(Feature.label_id) == Label.id, isouter=True)
+         .join(FeatureExamples, col(FeatureExamples.feature_id) == Feature.id, isouter=True)
+         .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
 Sort = Literal["index", "density", "max_activation", "label", "confidence", "score"]
 
 
@@ -141,6 +147,20 @@ def get_feature(work: Session, extraction_id: int, index: int) -> tuple[Feature,
     if not found:
         raise StoreError(f"Extraction {extraction_id} has no feature {index}.", "Check the index against d_sae.")
     return found[0]
+
+
+class Read(NamedTuple):
+    """A feature with all that is shown of it to a labeler; ``label`` is its current one."""
+
+    feature: Feature
+    label: Label | None
+    extraction: Extraction
+    examples: FeatureExamples | None
+
+
+def read_features(work: Session, feature_ids: Collection[int]) -> dict[int, Read]:
+    """Features by id, all in one statement. While the result is kept, the session finds each row without another."""
+    return {row[0].id: Read(*row) for row in work.exec(_READ, params={"of_features": list(feature_ids)})}
 
 
 def annotate(work: Session, feature_id: int, *, starred: bool | None = None, note: str | None = None) -> None:

@@ -1,24 +1,27 @@
 """The items of a run: which features it takes, which wait, and what came of each, stored in one transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import Float, bindparam, case, exists, func, update
+from sqlalchemy import Float, Integer, bindparam, case, func, update
 from sqlalchemy.orm import load_only, make_transient
 from sqlmodel import Session, col, select
 
 from mistudio.store.features import FeatureFilter, _matching
-from mistudio.store.labels import add_label, is_protected
+from mistudio.store.labels import add_to_history, is_protected, make_current
+from mistudio.store.runs import beat
 from mistudio.store.scores import add_score, scored
 from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
 
 PROTECTED = "a person wrote or approved its label"
-# What closing an item says, prepared once: to build such statements anew takes longer than to run them.
+# What closing items says, prepared once: to build such statements anew takes longer than to run them.
 _ITEMS, _RUNS = RunItem.__table__, Run.__table__
-_ITEM = update(_ITEMS).where(_ITEMS.c.run_id == bindparam("of_run"), _ITEMS.c.feature_id == bindparam("of_feature"))
-_CLOSE = _ITEM.where(_ITEMS.c.state == "queued", exists().where(
-    _RUNS.c.id == bindparam("of_run"), _RUNS.c.owner == bindparam("by")))
+_OPEN = select(_ITEMS.c.feature_id).where(
+    _ITEMS.c.run_id == bindparam("of_run"), _ITEMS.c.state == "queued",
+    _ITEMS.c.feature_id.in_(bindparam("of_features", expanding=True)))
+_CLOSE = (update(_ITEMS).where(_ITEMS.c.run_id == bindparam("of_run"), _ITEMS.c.feature_id == bindparam("of_feature"))
+          .values(label_id=func.coalesce(bindparam("label", type_=Integer), _ITEMS.c.label_id)))
 _USED = update(_RUNS).where(_RUNS.c.id == bindparam("of_run")).values(
     prompt_tokens=_RUNS.c.prompt_tokens + bindparam("asked"),
     completion_tokens=_RUNS.c.completion_tokens + bindparam("answered"),
@@ -148,47 +151,63 @@ def failed_items(work: Session, run_id: int, limit: int = 100) -> list[tuple[int
     return [tuple(row) for row in work.exec(query)]
 
 
-def store_labels(work: Session, outcome: Outcome, *, replace_protected: bool = False) -> tuple[Label | None, bool]:
-    """Store the labels and scores of an outcome. Returns the chosen label, and whether it is current now."""
-    chosen, current = None, False
-    for place, (label, scores) in enumerate(outcome.labels, 1):
-        chosen = label
-        current = add_label(work, label, replace_protected=replace_protected,
-                            current=place == len(outcome.labels) and outcome.current)
-        for score in scores:
-            add_score(work, score, label)
-    for score in outcome.scores:
-        add_score(work, score, work.get_one(Label, score.label_id))
-    return chosen, current
+def store_labels(work: Session, outcomes: Collection[Outcome], *, replace_protected: bool = False) -> set[int]:
+    """Store the labels and scores of outcomes, each of another feature. Returns ids of labels that are current now."""
+    add_to_history(work, [label for outcome in outcomes for label, _scores in outcome.labels])
+    for outcome in outcomes:
+        for label, scores in outcome.labels:
+            for score in scores:
+                add_score(work, score, label)
+        for score in outcome.scores:
+            add_score(work, score, work.get_one(Label, score.label_id))
+    chosen = [outcome.labels[-1][0] for outcome in outcomes if outcome.labels and outcome.current]
+    return make_current(work, chosen, replace_protected=replace_protected) if chosen else set()
 
 
-def finish_item(work: Session, run_id: int, feature_id: int, owner: str, outcome: Outcome, *,
-                replace_protected: bool = False) -> str:
-    """Close one item together with its labels, its scores and what it used, all in the caller's transaction.
+def finish_items(work: Session, run_id: int, owner: str, outcomes: Mapping[int, Outcome], *,
+                 replace_protected: bool = False) -> tuple[str | None, dict[int, str]]:
+    """Close items together with their labels, their scores and what they used, all in the caller's transaction.
 
     A label that meets one a person wrote meanwhile goes to the history only, and its item is skipped. When the
-    transaction fails, the same outcome can be given again.
+    transaction fails, the same outcomes can be given again.
+
+    Args:
+        outcomes: by feature id.
 
     Returns:
-        The state of the item now; "", and nothing is written, when it is closed already or the lease is lost.
+        What ``runs.beat`` says, for this keeps the lease (None: it is lost, and nothing is written); and by feature id
+        the state of each item now. One that was closed already is left as it is, and not among them.
     """
-    mine = {"of_run": run_id, "of_feature": feature_id}
-    # The write comes first: on SQLite a transaction that reads and then writes can fail at once under load.
-    closed = work.exec(_CLOSE, params=mine | {
-        "by": owner, "state": outcome.state, "reason_kind": outcome.reason_kind, "reason": outcome.reason,
-        "reply": "" if outcome.labels else outcome.reply, "updated_at": now()})
-    if closed.rowcount != 1:
-        return ""
-    for row in (*outcome.scores, *(row for label, scores in outcome.labels for row in (label, *scores))):
-        make_transient(row)  # a transaction that failed has left its mark on the row, and a number others may have now
-        row.id = None
-    label, became_current = store_labels(work, outcome, replace_protected=replace_protected)
-    changed = {}
-    if label is not None:
-        changed = {"label_id": label.id}
-        if outcome.current and not became_current:
-            changed |= {"state": "skipped", "reason_kind": "protected", "reason": PROTECTED}
-        work.exec(_ITEM, params=mine | changed)
-    work.exec(_USED, params={"of_run": run_id, "asked": outcome.prompt_tokens or 0, "cost": outcome.cost,
-                             "answered": outcome.completion_tokens or 0, "more": outcome.cost or 0.0})
-    return changed.get("state", outcome.state)
+    # The write comes first: on SQLite a transaction that reads and then writes can fail at once under load. It also
+    # keeps any other worker off the run until this transaction has ended.
+    stop = beat(work, run_id, owner)
+    if stop is None:
+        return None, {}
+    still_open = set(work.exec(_OPEN, params={"of_run": run_id, "of_features": list(outcomes)}))
+    mine = {feature_id: outcome for feature_id, outcome in outcomes.items() if feature_id in still_open}
+    if not mine:
+        return stop, {}
+    for outcome in mine.values():
+        for row in (*outcome.scores, *(row for label, scores in outcome.labels for row in (label, *scores))):
+            make_transient(row)  # a transaction that failed has left its mark on it, and a number others may have now
+            row.id = None
+    current = store_labels(work, mine.values(), replace_protected=replace_protected)
+    rows = [{"of_run": run_id, "of_feature": feature_id, "updated_at": now(), **_closed(outcome, current)}
+            for feature_id, outcome in mine.items()]
+    work.exec(_CLOSE, params=rows)
+    costs = [outcome.cost for outcome in mine.values() if outcome.cost is not None]
+    work.exec(_USED, params={
+        "of_run": run_id, "cost": sum(costs) if costs else None, "more": sum(costs),
+        "asked": sum(outcome.prompt_tokens or 0 for outcome in mine.values()),
+        "answered": sum(outcome.completion_tokens or 0 for outcome in mine.values())})
+    return stop, {row["of_feature"]: row["state"] for row in rows}
+
+
+def _closed(outcome: Outcome, current: set[int]) -> dict:
+    """How an item is left, when these labels are current now."""
+    label = outcome.labels[-1][0] if outcome.labels else None
+    if label is not None and outcome.current and label.id not in current:
+        left = {"state": "skipped", "reason_kind": "protected", "reason": PROTECTED}
+    else:
+        left = {"state": outcome.state, "reason_kind": outcome.reason_kind, "reason": outcome.reason}
+    return left | {"reply": "" if label else outcome.reply, "label": label.id if label else None}

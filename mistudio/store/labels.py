@@ -1,7 +1,11 @@
 """Labels are only ever added; a feature points at its current one, and a person's word outranks a run's."""
 
-from sqlalchemy import bindparam, func
+from collections.abc import Collection
+
+from sqlalchemy import Row, bindparam, func, update
 from sqlalchemy import text as sql
+from sqlalchemy.orm import util
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
@@ -10,12 +14,18 @@ from mistudio.store.tables import Feature, Label, now
 MAX_WORDS = 8
 # Prepared once, for every label of a run: to build statements anew takes longer than to run them.
 _CURRENT = select(Label).join(Feature, col(Feature.label_id) == Label.id).where(Feature.id == bindparam("of_feature"))
+_BEFORE = (select(Feature.id, Feature.top_tokens, Label.origin, Label.verdict)
+           .join(Label, col(Feature.label_id) == Label.id, isouter=True)
+           .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
+_FEATURES = Feature.__table__
+_POINT = update(_FEATURES).where(_FEATURES.c.id == bindparam("of_feature")).values(
+    label_id=bindparam("to"), score=bindparam("with_score"))
 _UNINDEX = sql("DELETE FROM label_fts WHERE rowid = :id")
 _INDEX = sql("INSERT INTO label_fts(rowid, label, explanation, tokens) VALUES (:id, :label, :explanation, :tokens)")
 
 
-def is_protected(label: Label | None) -> bool:
-    """Whether a run must keep its hands off: a person wrote or approved this label."""
+def is_protected(label: Label | Row | None) -> bool:
+    """Whether a run must keep its hands off: a person wrote or approved this label (or row of origin and verdict)."""
     if label is None or label.verdict == "rejected":
         return False
     return label.origin == "human" or label.verdict == "approved"
@@ -38,17 +48,32 @@ def add_label(work: Session, label: Label, *, replace_protected: bool = False, c
     Raises:
         StoreError: the label has no text.
     """
-    label.text = label.text.strip()
-    if not label.text:
-        raise StoreError("A label cannot be empty.", "Write a few words, or reject the label instead.")
-    work.add(label)
+    add_to_history(work, [label])
+    return current and label.id in make_current(work, [label], replace_protected=replace_protected)
+
+
+def add_to_history(work: Session, labels: Collection[Label]) -> None:
+    """Store labels without making them current. Raises: StoreError, when one has no text."""
+    for label in labels:
+        label.text = label.text.strip()
+        if not label.text:
+            raise StoreError("A label cannot be empty.", "Write a few words, or reject the label instead.")
+    work.add_all(labels)
     work.flush()
-    if not current:
-        return False
-    if label.origin != "human" and not replace_protected and is_protected(current_label(work, label.feature_id)):
-        return False
-    point_to(work, label.feature_id, label.id)
-    return True
+
+
+def make_current(work: Session, labels: Collection[Label], *, replace_protected: bool = False) -> set[int]:
+    """Make stored labels, each of another feature, current where no person's label stands in the way.
+
+    Returns:
+        Ids of those that are current now.
+    """
+    rows = work.exec(_BEFORE, params={"of_features": [label.feature_id for label in labels]})
+    before = {row.id: row for row in rows}
+    free = [label for label in labels
+            if label.origin == "human" or replace_protected or not is_protected(before[label.feature_id])]
+    _point(work, [(before[label.feature_id], label) for label in free])
+    return {label.id for label in free}
 
 
 def edit_label(work: Session, feature_id: int, text: str, explanation: str = "", *, author: str) -> Label:
@@ -84,21 +109,27 @@ def point_to(work: Session, feature_id: int, label_id: int | None) -> None:
     label = work.get(Label, label_id) if label_id is not None else None
     if label_id is not None and (label is None or label.feature_id != feature_id):
         raise StoreError(f"Label {label_id} does not belong to this feature.", "Reload the page.")
-    feature.label_id, feature.score = label_id, label.score if label else None
-    work.add(feature)
-    work.flush()
-    _index_words(work, feature, label)
+    _point(work, [(feature, label)])
 
 
-def _index_words(work: Session, feature: Feature, label: Label | None) -> None:
-    """Keep SQLite's full-text index in step; PostgreSQL searches the columns themselves."""
+def _point(work: Session, pairs: list[tuple[Feature | Row, Label | None]]) -> None:
+    """Make labels current, and keep SQLite's full-text index in step; PostgreSQL searches the columns themselves."""
+    if not pairs:
+        return
+    work.exec(_POINT, params=[{"of_feature": feature.id, "to": label.id if label else None,
+                               "with_score": label.score if label else None} for feature, label in pairs])
+    for feature, label in pairs:
+        known = work.identity_map.get(util.identity_key(Feature, feature.id))
+        if known is not None:
+            set_committed_value(known, "label_id", label.id if label else None)
+            set_committed_value(known, "score", label.score if label else None)
     if work.get_bind().dialect.name != "sqlite":
         return
-    work.exec(_UNINDEX, params={"id": feature.id})
-    if label is not None:
-        tokens = " ".join(str(row[0]) for row in feature.top_tokens)
-        work.exec(_INDEX, params={"id": feature.id, "label": label.text, "explanation": label.explanation,
-                              "tokens": tokens})
+    work.exec(_UNINDEX, params=[{"id": feature.id} for feature, _label in pairs])
+    words = [{"id": feature.id, "label": label.text, "explanation": label.explanation,
+              "tokens": " ".join(str(row[0]) for row in feature.top_tokens)} for feature, label in pairs if label]
+    if words:
+        work.exec(_INDEX, params=words)
 
 
 def learnable(work: Session, extraction_id: int, *, approved: bool,

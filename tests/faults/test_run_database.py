@@ -122,12 +122,12 @@ def test_an_answer_whose_transaction_failed_is_stored_when_it_is_given_again(eng
         first, second = (item.feature_id for item in items.queued_items(work, run_id, limit=2))
     outcome = Outcome(labels=[(Label(feature_id=first, text="answer", origin="llm"), [])])
     with pytest.raises(ZeroDivisionError), session(engine) as work:
-        assert items.finish_item(work, run_id, first, "a", outcome)
+        assert items.finish_items(work, run_id, "a", {first: outcome})[1]
         raise ZeroDivisionError
     with session(engine) as work:  # somebody gets the number that the label had
         add_label(work, Label(feature_id=second, text="written meanwhile", origin="human"))
     with session(engine) as work:
-        assert items.finish_item(work, run_id, first, "a", outcome) == "done"
+        assert items.finish_items(work, run_id, "a", {first: outcome}) == ("", {first: "done"})
     with session(engine) as work:
         assert [label.text for label in history(work, first)] == ["answer"]
         assert [label.text for label in history(work, second)] == ["written meanwhile"]

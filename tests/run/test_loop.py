@@ -11,7 +11,7 @@ from mistudio.jobs.labeling import start_run
 from mistudio.jobs.work import work_run
 from mistudio.run import loop
 from mistudio.run.config import RunConfig
-from mistudio.store import Run, items, runs, session
+from mistudio.store import Label, Run, items, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.items import Outcome
 from mistudio.store.tables import RunItem, now
@@ -31,10 +31,13 @@ class Counting:
     def rate_limits(self):
         return 0
 
-    def work_on(self, item):
+    def prepare(self, items):
+        return [item.index for item in items]
+
+    def ask(self, index):
         with self.lock:
-            self.seen.append(item.index)
-            self.also(item.index)
+            self.seen.append(index)
+            self.also(index)
         return Outcome()
 
 
@@ -74,6 +77,55 @@ def test_what_is_queued_again_meanwhile_is_taken_up(engine, toy):
     assert loop.work(engine, run_id, job, queue_the_first_again) == "done"
     assert len(job.seen) == LABELABLE + 1 and job.seen[-1] == 0
     assert counts(engine, run_id)["queued"] == 0
+
+
+def test_what_is_asked_next_is_prepared_while_calls_hang(engine, toy):
+    prepared, asked, answered = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
+
+    class Hanging(Counting):
+        concurrency = 2
+
+        def prepare(self, items):
+            prepared.release(len(items))
+            return super().prepare(items)
+
+        def ask(self, index):
+            asked.release()
+            answered.wait(20)
+            return super().ask(index)
+
+    run_id, job = queue(engine, toy), Hanging()
+    worker = threading.Thread(target=loop.work, args=(engine, run_id, job))
+    worker.start()
+    for _item in range(2 * job.concurrency):
+        assert prepared.acquire(timeout=20)
+    for _item in range(job.concurrency):
+        assert asked.acquire(timeout=20)
+    assert not asked.acquire(timeout=0.1), "no more is asked than may be in flight"
+    answered.set()
+    worker.join(20)
+    assert counts(engine, run_id)["done"] == LABELABLE
+
+
+def test_an_outcome_that_cannot_be_stored_fails_alone(engine, toy):
+    together = threading.Barrier(LABELABLE)
+
+    class Naming(Counting):
+        def prepare(self, items):
+            return items
+
+        def ask(self, item):
+            together.wait(20)
+            label = Label(feature_id=item.feature_id, text="" if item.index == 2 else "a name", origin="llm")
+            return Outcome(labels=[(label, [])], asked=True, prompt_tokens=7)
+
+    run_id = queue(engine, toy)
+    assert loop.work(engine, run_id, Naming()) == "done"
+    assert counts(engine, run_id) == {"queued": 0, "done": LABELABLE - 1, "failed": 1, "skipped": 1}
+    with session(engine) as work:
+        [(index, failed)] = items.failed_items(work, run_id)
+        assert (index, failed.reason_kind) == (2, "defect") and "A label cannot be empty" in failed.reason
+        assert runs.get_run(work, run_id).prompt_tokens == 7 * LABELABLE
 
 
 @pytest.mark.parametrize(("stop", "state"), [("pause", "paused"), ("cancel", "cancelled")])

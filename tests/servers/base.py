@@ -125,6 +125,8 @@ class FakeServer(LocalServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # An answer is two writes, and the kernel would hold the second one back for 40 ms.
+    disable_nagle_algorithm = True
     owner: FakeServer
 
     def do_GET(self) -> None:

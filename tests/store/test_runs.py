@@ -8,8 +8,8 @@ from mistudio.errors import StoreError
 from mistudio.store import Label, Run, items, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.items import Outcome
-from mistudio.store.labels import history
-from mistudio.store.tables import now
+from mistudio.store.labels import current_label, edit_label, history
+from mistudio.store.tables import RunItem, now
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def test_an_item_is_closed_once_and_only_by_the_worker_that_holds_the_lease(engi
     def finish(owner, text):
         with session(engine) as work:
             label = Label(feature_id=feature_id, text=text, origin="llm")
-            return items.finish_item(work, run_id, feature_id, owner, Outcome(
-                labels=[(label, [])], prompt_tokens=10, completion_tokens=2, cost=0.5))
+            return items.finish_items(work, run_id, owner, {feature_id: Outcome(
+                labels=[(label, [])], prompt_tokens=10, completion_tokens=2, cost=0.5)})
 
-    assert not finish("b", "stranger")
-    assert finish("a", "first")
-    assert not finish("a", "second")
+    assert finish("b", "stranger") == (None, {})
+    assert finish("a", "first") == ("", {feature_id: "done"})
+    assert finish("a", "second") == ("", {})
     with session(engine) as work:
         assert [label.text for label in history(work, feature_id)] == ["first"]
         run = runs.get_run(work, run_id)
@@ -61,16 +61,37 @@ def test_an_item_is_closed_once_and_only_by_the_worker_that_holds_the_lease(engi
         assert runs.run_counts(work, run_id) == {"queued": 10, "done": 1, "failed": 0, "skipped": 1}
 
 
+def test_items_that_are_closed_together_each_get_their_own_end(engine, run_id):
+    with session(engine) as work:
+        runs.take_lease(work, run_id, "a")
+        ids = [item.feature_id for item in items.queued_items(work, run_id)[:4]]
+        items.finish_items(work, run_id, "a", {ids[0]: Outcome(prompt_tokens=1)})
+        edit_label(work, ids[1], "written meanwhile", author="ann")
+    outcomes = {feature_id: Outcome(labels=[(Label(feature_id=feature_id, text=f"label {feature_id}", origin="llm"), [])
+                                            ], prompt_tokens=10, cost=0.5) for feature_id in ids[:3]}
+    outcomes[ids[3]] = Outcome("failed", reason_kind="prose", reply="well ...", prompt_tokens=10)
+    with session(engine) as work:
+        assert items.finish_items(work, run_id, "a", outcomes) == (
+            "", {ids[1]: "skipped", ids[2]: "done", ids[3]: "failed"})
+    with session(engine) as work:
+        assert [len(history(work, feature_id)) for feature_id in ids] == [0, 2, 1, 0]
+        assert current_label(work, ids[1]).text == "written meanwhile"
+        assert current_label(work, ids[2]).text == f"label {ids[2]}"
+        assert [work.get_one(RunItem, (run_id, feature_id)).reply for feature_id in ids] == ["", "", "", "well ..."]
+        run = runs.get_run(work, run_id)
+        assert (run.prompt_tokens, run.cost) == (31, 1.0)
+
+
 def test_an_unknown_cost_stays_unknown_and_a_known_one_adds_up(engine, run_id):
     with session(engine) as work:
         runs.take_lease(work, run_id, "a")
         first, second, third = [item.feature_id for item in items.queued_items(work, run_id)[:3]]
-        items.finish_item(work, run_id, first, "a", Outcome("failed", reason_kind="prose"))
+        items.finish_items(work, run_id, "a", {first: Outcome("failed", reason_kind="prose")})
     with session(engine) as work:
         assert runs.get_run(work, run_id).cost is None
-        for feature in (second, third):
-            items.finish_item(work, run_id, feature, "a", Outcome(
-                "failed", reason_kind="timeout", prompt_tokens=5, completion_tokens=1, cost=0.25))
+        items.finish_items(work, run_id, "a", {feature: Outcome(
+            "failed", reason_kind="timeout", prompt_tokens=5, completion_tokens=1, cost=0.25)
+            for feature in (second, third)})
     with session(engine) as work:
         assert runs.get_run(work, run_id).cost == 0.5
         assert [(kind, count) for kind, _reason, count in items.failures_by_reason(work, run_id)] == [
