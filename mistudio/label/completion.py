@@ -7,7 +7,7 @@ from operator import itemgetter
 
 # Windows are worth little to a small model when they are faint, and no more than these fit what it was trained on.
 MINIMUM_STRENGTH = 3.0
-MOST_WINDOWS, MOST_TOKENS = 6, 6
+MOST_WINDOWS, MOST_TOKENS = 5, 6
 BEFORE, AFTER = 45, 22
 
 # A bare mark between quotes says little to a small model; its name does.

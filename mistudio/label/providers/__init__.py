@@ -12,8 +12,8 @@ Messages = list[dict[str, str]]
 
 # Providers that run on the user's own machine and cost nothing; "none" is a scoring run that asks nobody.
 FREE = ("ollama", "embedded", "none")
-# Prompts that the embedded labeler reads together.
-EMBEDDED_BATCH = 8
+# Prompts that the embedded labeler takes up together.
+EMBEDDED_BATCH = 16
 # Calls at a time when the user sets none. While the embedded labeler writes a batch, the next one gathers.
 CONCURRENCY = {"openai": 8, "ollama": 2, "embedded": 2 * EMBEDDED_BATCH}
 

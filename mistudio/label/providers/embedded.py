@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from mistudio.model.load import LoadedModel
 
 ADAPTER = Path(__file__).resolve().parents[2] / "demo" / "adapter"
-# Eight words are under 20 tokens, word pieces and quotes included; what goes on longer than this is a loop.
-MOST_TOKENS = 24
+# Eight words are hardly more tokens, word pieces and quotes included; what goes on longer than this is a loop.
+MOST_TOKENS = 18
+# Prompts in one batch of the model, of those that are taken up together.
+AT_ONCE = 8
 # Without it several first callers would each load the model.
 _choosing = threading.Lock()
 _TRY = "Show other examples, or use another provider."
@@ -108,7 +110,7 @@ class _Written(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _batches(*adapter: Path | str | int | None) -> Batches[str, _Written]:
-    return Batches(lambda prompts: _continue(_load(*adapter), prompts), EMBEDDED_BATCH)
+    return Batches(lambda prompts: _answers(_load(*adapter), prompts), EMBEDDED_BATCH)
 
 
 @lru_cache(maxsize=1)
@@ -136,14 +138,24 @@ def _load(adapter: Path | None, base: str, revision: str, _changed: int | None) 
     return loaded
 
 
-def _continue(loaded: "LoadedModel", prompts: list[str]) -> list[_Written | ProviderError]:
-    """What the model writes after each prompt, or why that is no label."""
+def _answers(loaded: "LoadedModel", prompts: list[str]) -> list[_Written | ProviderError]:
+    """What the model writes after each prompt, or why that is no label. Prompts of like length are read together."""
+    rows = [prompt_ids(loaded.tokenizer, prompt) for prompt in prompts]
+    order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
+    found = {}
+    for first in range(0, len(order), AT_ONCE):
+        places = order[first:first + AT_ONCE]
+        found.update(zip(places, _continue(loaded, [rows[place] for place in places]), strict=True))
+    return [found[place] for place in range(len(rows))]
+
+
+def _continue(loaded: "LoadedModel", rows: list[list[int]]) -> list[_Written | ProviderError]:
     import torch
 
     tokenizer, model = loaded.tokenizer, loaded.model
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
-    rows = [{"input_ids": prompt_ids(tokenizer, prompt)} for prompt in prompts]
-    read = tokenizer.pad(rows, padding_side="left", return_tensors="pt").to(model.device)
+    read = tokenizer.pad([{"input_ids": row} for row in rows], padding_side="left", return_tensors="pt")
+    read = read.to(model.device)
     with torch.inference_mode():
         written = model.generate(
             **read, max_new_tokens=MOST_TOKENS, do_sample=False, eos_token_id=[newline, tokenizer.eos_token_id],
