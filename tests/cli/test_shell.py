@@ -51,7 +51,7 @@ def test_features_are_listed_and_shown(engine, toy):
 def test_show_previews_the_prompt(toy):
     out, _err = shell("show", 3, "--prompt")
     assert "[system]" in out and " plaintiff" in out
-    assert as_json("show", 3, "--prompt", "--provider", "embedded")["template"] == "completion-v1"
+    assert as_json("show", 3, "--prompt", "--provider", "embedded")["template"] == "completion-v2"
 
 
 def test_prompts_are_listed_and_previewed_with_ones_own_among_them(toy, tmp_path, monkeypatch):

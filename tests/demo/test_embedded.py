@@ -15,9 +15,11 @@ from mistudio.store.features import get_feature
 DEFINITIONS = [("\n\n    ", "def", " read_lines(self, path"), ("pass\n\n", "def", " main(argv=None):\n    "),
                ("\n    @property\n    ", "def", " width(self):\n"), ("return total\n\n\n", "def", " add(a, b):\n    r"),
                ("import sys\n\n", "def", " usage():\n    print"), ("\n    ", "def", " __len__(self):\n     ")]
-YEARS = [("The bridge was finished in 1", "8", "84 and painted"), ("He was born in 1", "9", "12, the second"),
-         ("a census was held in 1", "9", "50 and again"), ("The law of 1", "8", "67 was repealed"),
-         ("between 1", "9", "98 and 2004 the"), ("founded in 1", "8", "91 by a group of")]
+PRICES = [("it costs $", "4", ".50 a piece"), ("for $", "1", "20 a month"), ("a price of $", "3", "5 was paid"),
+          ("only $", "9", ".99 today"), ("about $", "2", "00 more")]
+COURTS = [("appealed to the", " court", " of the state"), ("before a", " judge", " and jury"),
+          ("the supreme", " court", " held that"), ("sworn in as", " judge", " of the district"),
+          ("an independent", " judiciary", " and free"), ("decided by the", " courts", " alone")]
 COLONS = [("We need three things", ":", " rope, nails and a"), ("He gave one reason", ":", " the cost was"),
           ("Bring the following", ":", "\n\n- a coat\n- a"), ("The answer is simple", ":", " nobody knew."),
           ("There were two rules", ":", " be early and"), ("Note", ":", " the shop is closed")]
@@ -35,9 +37,10 @@ def label(windows: list[tuple[str, str, str]]) -> LabelAnswer:
 
 @pytest.mark.parametrize(("windows", "expected", "kind"), [
     (DEFINITIONS, ("def", "function"), "token"),
-    (YEARS, ("year", "digit", "number"), "number"),
+    (PRICES, ("dollar", "price", "amount"), "number"),
+    (COURTS, ("court", "judge"), ""),
     (COLONS, ("colon",), "punctuation"),
-], ids=["def", "years", "colons"])
+], ids=["def", "prices", "courts", "colons"])
 def test_names_what_the_windows_share(windows, expected, kind):
     answer = label(windows)
     assert any(word in answer.label.lower() for word in expected), answer.label

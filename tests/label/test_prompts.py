@@ -9,7 +9,7 @@ import pytest
 from mistudio.errors import MistudioError, ReplyError
 from mistudio.jobs.labeling import start_run
 from mistudio.label.answer import parse_reply
-from mistudio.label.completion import completion_text
+from mistudio.label.completion import completion_text, with_names
 from mistudio.label.config import LabelConfig
 from mistudio.label.evidence import Evidence, EvidenceWindow
 from mistudio.label.one import preview, template_of
@@ -90,7 +90,7 @@ def test_a_bad_reply_gets_one_question_back_but_not_a_completion_model():
     assert again.messages[:-2] == prompt.messages
     assert "The reply is prose." in again.messages[-1]["content"]
     assert "with one JSON object" in again.messages[-1]["content"]
-    assert repair(render(EVIDENCE, "completion-v1"), "", ReplyError("Empty.", "empty"), "") is None
+    assert repair(render(EVIDENCE, "completion-v2"), "", ReplyError("Empty.", "empty"), "") is None
 
 
 def test_an_unknown_template_is_named_with_the_known_ones():
@@ -170,3 +170,22 @@ def test_the_embedded_labeler_takes_no_other_prompt():
 def test_a_run_does_not_start_with_a_prompt_that_does_not_exist(engine, toy):
     with pytest.raises(MistudioError, match="nowhere"):
         start_run(engine, toy, LabelConfig(provider="openai", model="any", prompt="nowhere"), FeatureFilter())
+
+
+def test_marks_digits_and_white_space_are_named_beside_the_active_tokens():
+    tokens = ["):", " 7", "1984", "\n\n", '"', " the"]
+    line = completion_text(tokens, [(9.0, "a", "b", "c")]).splitlines()[0]
+    assert line == ('Active tokens: "):" (closing bracket, colon) | 7 (digit) | 1984 (number) | "\\n\\n" (blank line)'
+                    ' | """ (double quote) | the')
+
+
+@pytest.mark.parametrize(("label", "written"), [
+    ("'|' between table cells", "vertical bar between table cells"),
+    ("'->' in annotations", "arrow in annotations"),
+    ("'):' ending a line", "closing bracket, colon ending a line"),
+    ("colon ':' after a name", "colon ':' after a name"),
+    ("'def' in Python", "'def' in Python"),
+    ("'s in let's", "'s in let's"),
+])
+def test_marks_that_a_label_quotes_bare_are_named(label, written):
+    assert with_names(label) == written
