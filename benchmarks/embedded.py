@@ -7,6 +7,7 @@
 import resource
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import numpy as np
@@ -43,17 +44,17 @@ def main(
         started = time.monotonic()
         provider.complete(prompts[0].messages, {})
         first = time.monotonic() - started
-        started, done, failed, tokens = time.monotonic(), 0, 0, 0
-        for prompt in prompts:
-            asked = ask(provider, prompt, LABEL)
-            done, failed = done + (asked.answer is not None), failed + (asked.answer is None)
-            tokens += asked.prompt_tokens or 0
+        started = time.monotonic()
+        with ThreadPoolExecutor(provider.default_concurrency) as pool:  # as a run asks
+            asked = list(pool.map(lambda prompt: ask(provider, prompt, LABEL), prompts))
         took = time.monotonic() - started
+        done = sum(each.answer is not None for each in asked)
+        tokens = sum(each.prompt_tokens or 0 for each in asked)
         engine.dispose()
     device = "cuda" if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
-    rows = {"device": device, "labels": done, "failed": failed, "prompt tokens, mean": f"{tokens / len(chosen):.0f}",
-            "first label, with loading": f"{first:.1f} s", "seconds a label": f"{took / len(chosen):.2f}",
-            "labels a second": f"{done / took:.2f}",
+    rows = {"device": device, "labels": done, "failed": len(asked) - done,
+            "prompt tokens, mean": f"{tokens / len(chosen):.0f}",
+            "first label, with loading": f"{first:.1f} s", "labels a second": f"{done / took:.2f}",
             "peak memory": f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"}
     for name, value in rows.items():
         print(f"{name:28} {value}")
