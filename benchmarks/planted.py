@@ -27,7 +27,6 @@ from mistudio.demo.corpus import demo_documents
 from mistudio.demo.fetch import demo_model
 from mistudio.demo.planted import covered, is_reserved, token_spans
 from mistudio.exchange.imports import import_features
-from mistudio.extract.corpus import Document
 from mistudio.jobs.labeling import LabelJob, start_run
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import Provider
@@ -55,15 +54,12 @@ def read(tokenizer: PreTrainedTokenizerBase) -> list[Text]:
     """Documents that no labeler was trained on."""
     found, size = [], 0
     for document in filter(is_reserved, demo_documents()):
-        found.append(Text(_piece(document, len(found)), document.text, token_spans(document.text, tokenizer)))
+        # Long files come in pieces of one name; each is a document of its own here.
+        found.append(Text(f"{document.name}#{len(found)}", document.text, token_spans(document.text, tokenizer)))
         size += len(document.text)
         if size > CHARACTERS:
             break
     return found
-
-
-def _piece(document: Document, number: int) -> str:
-    return f"{document.name}#{number}"
 
 
 def _line(text: Text, middle: int, active: dict[int, float]) -> dict:
@@ -128,8 +124,7 @@ def label(engine: Engine, extraction_id: int, provider: Provider, config: LabelC
 
 def report(name: str, found: list[Concept], labels: dict[int, str], took: float) -> None:
     """Shares of right labels, those without a label counted as wrong."""
-    right = [concept.named_by(labels.get(index, "")) if index in labels else False
-             for index, concept in enumerate(found)]
+    right = [concept.named_by(labels.get(index, "")) for index, concept in enumerate(found)]
     parts = {"held out": [concept.held_out for concept in found], "taught": [not each.held_out for each in found]}
     shares = [f"{part} {sum(map(bool.__and__, right, rows)) / sum(rows):.0%} of {sum(rows)}"
               for part, rows in parts.items()]
