@@ -95,23 +95,23 @@ def _stay(engine: Engine, run_id: int, *, quiet: bool) -> None:
     # An event, for Python 3.11 takes a thread for ended when Ctrl-C breaks its join.
     while not ended.is_set():
         try:
-            ended.wait(0.2)
+            ended.wait(0 if asked and not stored and not told else 0.2)
             if asked and not stored:
                 with session(engine) as work:
                     run_store.request_stop(work, run_id, "cancel")
                 stored = True
+                print("Stopping after the calls in flight; press Ctrl-C again to leave at once.", file=sys.stderr,
+                      flush=True)
         except UNREACHABLE as error:  # the run itself waits for it too
             if not told:
-                print(f"The database cannot be written ({error.orig}): the run stops when it can be.", file=sys.stderr,
-                      flush=True)
+                print(f"The database cannot be written ({error.orig}): the run stops when it can be; press Ctrl-C again "
+                      "to leave at once.", file=sys.stderr, flush=True)
             told = True
         except KeyboardInterrupt:
             if asked:
                 print(f"Left at once. Go on with: {_resume_line(kind, run_id)}", file=sys.stderr, flush=True)
                 os._exit(CANCELLED)
             asked = True
-            print("Stopping after the calls in flight; press Ctrl-C again to leave at once.", file=sys.stderr,
-                  flush=True)
     if failure:
         raise failure[0]
 

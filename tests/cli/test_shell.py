@@ -169,6 +169,9 @@ def test_ctrl_c_while_another_program_locks_the_database_stops_when_it_is_free(e
             assert said, "it has ended"
             said = process.stderr.readline()
         another.rollback()
+    while "Stopping" not in said:
+        assert said, "it has ended"
+        said = process.stderr.readline()
     server.gate.set()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err

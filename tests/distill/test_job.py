@@ -25,7 +25,7 @@ from tests.servers.openai_server import MODEL, OpenAIServer
 from tests.toy import add_toy_extraction
 
 QUICK = {"epochs": 2, "learning_rate": 1e-5, "batch_size": 16, "rank": 2}
-THOROUGH = {"epochs": 3, "learning_rate": 5e-2, "batch_size": 4, "rank": 8}
+THOROUGH = {"epochs": 4, "learning_rate": 5e-2, "batch_size": 4, "rank": 8}
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_too_few_labels_are_said_before_the_start(engine, data_dir):
 
 
 def test_from_labels_to_a_verdict_and_into_the_picker(engine, labeled, base):
-    test = open_form(base, epochs=3, learning_rate=5e-2, batch_size=4, rank=8)
+    test = open_form(base, epochs=4, learning_rate=5e-2, batch_size=4, rank=8)
     assert "36 approved labels" in words(test) and "10 held out" in words(test)
     assert button(test, "Distill").disabled and "Name the adapter" in words(test)
     test.text_input(key="adapter_name").set_value("No Name").run()

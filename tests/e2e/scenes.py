@@ -27,7 +27,7 @@ def open_unlabeled_browser(page: Page, pictures: Path) -> None:
     choose_option(page, "Feature state", "live")
     page.keyboard.press("Escape")
     expect(page.get_by_text(re.compile(r"^[1-4],\d{3} of 4,608 features$"))).to_be_visible()
-    low, high = page.get_by_role("slider").all()
+    low, high = page.get_by_test_id("stSlider").filter(has_text="Density").get_by_role("slider").all()
     for thumb, key, presses in ((low, "ArrowRight", 4), (high, "ArrowLeft", 2)):
         for _press in range(presses):
             thumb.press(key)
