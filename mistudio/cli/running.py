@@ -104,8 +104,8 @@ def _stay(engine: Engine, run_id: int, *, quiet: bool) -> None:
                       flush=True)
         except UNREACHABLE as error:  # the run itself waits for it too
             if not told:
-                print(f"The database cannot be written ({error.orig}): the run stops when it can be; press Ctrl-C again "
-                      "to leave at once.", file=sys.stderr, flush=True)
+                print(f"The database cannot be written ({error.orig}): the run stops when it can be; press Ctrl-C "
+                      "again to leave at once.", file=sys.stderr, flush=True)
             told = True
         except KeyboardInterrupt:
             if asked:
