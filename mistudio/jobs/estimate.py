@@ -16,7 +16,7 @@ from mistudio.label.factual import factual_label
 from mistudio.label.material import NoEvidence, material_of
 from mistudio.label.one import evidence_for, template_of
 from mistudio.label.prompts import render, revise
-from mistudio.label.providers import CONCURRENCY, FREE
+from mistudio.label.providers import CONCURRENCY, FREE, IN_PROCESS
 from mistudio.run.config import RunConfig
 from mistudio.score.config import JUDGED, ScoreConfig
 from mistudio.score.methods import judge_calls, shown_in
@@ -125,7 +125,7 @@ def _estimate(config: RunConfig, items: list[dict], asked: tuple[Asking, Asking]
     if config.provider == "openai" and config.model.startswith(REASONING_MODELS):
         completion = tuple(number * tokens for number, tokens in zip(calls, REASONING, strict=True))
     costs = [price(config, *tokens, batch=batch) for tokens in zip(prompt, completion, strict=True)]
-    width = config.concurrency or CONCURRENCY.get(config.provider, 1)
+    width = 1 if config.provider in IN_PROCESS else config.concurrency or CONCURRENCY[config.provider]
     return Estimate(
         features=count, skipped=len(items) - count, calls=calls, prompt_tokens=prompt, completion_tokens=completion,
         cost=None if None in costs else (costs[0], costs[1]), free=config.provider in FREE,

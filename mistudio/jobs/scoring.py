@@ -63,7 +63,7 @@ class ScoreJob:
 
     def __init__(self, engine: Engine, run_id: int, config: ScoreConfig, provider: Provider | None):
         self.engine, self.run_id, self.config, self.provider = engine, run_id, config, provider
-        self.concurrency = provider.default_concurrency if provider else CONCURRENCY["embedded"]
+        self.concurrency = provider.default_concurrency if provider else CONCURRENCY["none"]
         self.replace_human = False
         with session(engine) as work:
             self.others = labels_of_run(work, run_id)

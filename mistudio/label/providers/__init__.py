@@ -15,12 +15,15 @@ FREE = ("ollama", "embedded", "none")
 # Prompts that the embedded labeler takes up together.
 EMBEDDED_BATCH = 16
 # Calls at a time when the user sets none. While the embedded labeler writes a batch, the next one gathers.
-CONCURRENCY = {"openai": 8, "ollama": 2, "embedded": 2 * EMBEDDED_BATCH}
+CONCURRENCY = {"openai": 8, "ollama": 2, "embedded": 2 * EMBEDDED_BATCH, "none": 1}
+# What these do is done in this process, and takes as long however many calls wait for it.
+IN_PROCESS = ("embedded", "none")
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What a provider answered: raw text, tokens used (None when it did not say), and seconds it took.
+    """What a provider answered: raw text, tokens used (None when it did not say), and seconds it took; an equal share
+    of them where several prompts are answered together.
 
     ``finish`` is "stop", "length" (cut off) or "refusal".
     """

@@ -75,13 +75,12 @@ class EmbeddedProvider:
 
     def complete(self, messages: Messages, schema: dict) -> Completion:
         prompt = messages[-1]["content"]
-        started = time.monotonic()
         with _choosing:
             batches = _batches(*self._which)
         written = batches.ask(prompt)
         answer = {"label": with_names(written.label), "explanation": "", "kind": kind_of(prompt),
                   "confidence": round(written.confidence, 3)}
-        return Completion(json.dumps(answer), written.prompt_tokens, written.label_tokens, time.monotonic() - started)
+        return Completion(json.dumps(answer), written.prompt_tokens, written.label_tokens, written.seconds)
 
     def close(self) -> None:
         """The model stays loaded: the process shares it."""
@@ -100,12 +99,13 @@ def kind_of(prompt: str) -> str:
 
 
 class _Written(NamedTuple):
-    """A label, the mean probability of its tokens, and the tokens read and written."""
+    """A label, the mean probability of its tokens, the tokens read and written, its share of the batch's seconds."""
 
     label: str
     confidence: float
     prompt_tokens: int
     label_tokens: int
+    seconds: float
 
 
 @lru_cache(maxsize=1)
@@ -152,6 +152,7 @@ def _answers(loaded: "LoadedModel", prompts: list[str]) -> list[_Written | Provi
 def _continue(loaded: "LoadedModel", rows: list[list[int]]) -> list[_Written | ProviderError]:
     import torch
 
+    started = time.monotonic()
     tokenizer, model = loaded.tokenizer, loaded.model
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
     read = tokenizer.pad([{"input_ids": row} for row in rows], padding_side="left", return_tensors="pt")
@@ -163,6 +164,7 @@ def _continue(loaded: "LoadedModel", rows: list[list[int]]) -> list[_Written | P
     ids = written.sequences[:, read["input_ids"].shape[1]:]
     chance = torch.stack(written.logits, dim=1).float().softmax(-1).gather(2, ids[..., None])[..., 0]
     ends = (ids == newline) | (ids == tokenizer.eos_token_id)
+    seconds = (time.monotonic() - started) / len(rows)
     found: list[_Written | ProviderError] = []
     for row, prompt_tokens in enumerate(read["attention_mask"].sum(1).tolist()):
         if not ends[row].any():
@@ -170,6 +172,6 @@ def _continue(loaded: "LoadedModel", rows: list[list[int]]) -> list[_Written | P
             continue
         end = int(ends[row].int().argmax())
         label = tokenizer.decode(ids[row, :end], skip_special_tokens=True).strip()
-        found.append(_Written(label, chance[row, :end].mean().item(), prompt_tokens, end + 1) if label else
+        found.append(_Written(label, chance[row, :end].mean().item(), prompt_tokens, end + 1, seconds) if label else
                      ProviderError("The embedded labeler wrote nothing.", _TRY, kind="empty"))
     return found
