@@ -22,9 +22,10 @@ from mistudio.distill.measure import Measured, compare, label_all, score_all
 from mistudio.distill.samples import Samples, collect
 from mistudio.distill.verdict import verdict
 from mistudio.errors import Cancelled, MistudioError
+from mistudio.files import write_whole
 from mistudio.jobs.work import provider_of
 from mistudio.label import adapters
-from mistudio.label.adapters import Card, HeldOutLabel, write_whole
+from mistudio.label.adapters import Card, HeldOutLabel
 from mistudio.label.providers import Provider
 from mistudio.label.providers.embedded import ADAPTER, EmbeddedProvider
 from mistudio.score.config import ScoreConfig

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from mistudio.distill.config import DistillConfig
 from mistudio.errors import MistudioError
 from mistudio.extract.corpus.document import document_hash
-from mistudio.label.adapters import write_whole
+from mistudio.files import write_whole
 from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text
 from mistudio.label.config import LabelConfig
 from mistudio.label.evidence import Evidence

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -26,7 +25,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_cosine_sc
 
 from mistudio.distill.samples import Sample
 from mistudio.errors import MistudioError
-from mistudio.label.adapters import WEIGHTS, write_whole
+from mistudio.files import replacing, write_whole
+from mistudio.label.adapters import WEIGHTS
 from mistudio.label.base import prompt_ids
 
 log = logging.getLogger(__name__)
@@ -204,13 +204,12 @@ def _arithmetic(model: PeftModel) -> Iterator[None]:
 
 
 def _save(path: Path, model: PeftModel, optimizer: torch.optim.Optimizer, schedule, at: Trained) -> None:
-    kept = BytesIO()
-    adapter = get_peft_model_state_dict(model, save_embedding_layers=False)
-    torch.save({"adapter": adapter, "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-                "at": vars(at)}, kept)
+    kept = {"adapter": get_peft_model_state_dict(model, save_embedding_layers=False),
+            "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(), "at": vars(at)}
     try:
-        write_whole(path, kept.getvalue())
-    except OSError as error:
+        with replacing(path) as file:
+            torch.save(kept, file)
+    except (OSError, RuntimeError) as error:
         # Training goes on: the next one may fit again.
         log.warning("no checkpoint could be written to %s: %s", path, error)
 

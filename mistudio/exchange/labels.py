@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from mistudio.errors import ExchangeError
 from mistudio.exchange.rows import LabelRow, form_of, read_rows, row_of, write_rows
+from mistudio.files import write_whole
 from mistudio.store import session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter, list_features
@@ -59,10 +60,8 @@ def export_labels(engine: Engine, extraction_id: int, path: Path | str,
     """
     path = Path(path)
     text, count = export_text(engine, extraction_id, form_of(path), wanted)
-    draft = path.with_name(f".{path.name}.part")
     try:
-        draft.write_text(text, encoding="utf-8", newline="")
-        draft.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise ExchangeError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
     return count

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import time
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from mistudio.errors import CorpusError, StoreError
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import Contexts
+from mistudio.files import replacing
 from mistudio.settings import settings
 
 log = logging.getLogger(__name__)
@@ -124,16 +124,11 @@ class Checkpoint:
             collected: None where all that was collected is in the database.
         """
         started = time.monotonic()
-        draft = self.path.with_suffix(".part")
         try:
-            with draft.open("wb") as file:
+            with replacing(self.path) as file:
                 torch.save({"collected": collected and collected.state(), "at": vars(self.at)}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
         except (OSError, RuntimeError) as error:
             log.warning("no checkpoint could be written to %s: %s", self.path.parent, error)
-            draft.unlink(missing_ok=True)
         took = time.monotonic() - started
         self.next = time.monotonic() + max(self.every, took / SHARE)
 

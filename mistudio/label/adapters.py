@@ -6,7 +6,6 @@ Before that the folder holds what a killed training goes on from, and a lock whi
 """
 
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -188,16 +187,6 @@ def labeler(provider: str, model: str) -> str:
     if provider == "embedded" and NAME.fullmatch(model):
         return f"{PREFIX}{model}"
     return " ".join(filter(None, (provider, model)))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file as a whole: whoever reads it finds the old or the new one."""
-    draft = path.with_name(f"{path.name}.part")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 _STANDS = {"training": "goes on", "stopped": "stopped before its end"}
