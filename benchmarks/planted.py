@@ -42,6 +42,10 @@ NOISE = 0.25  # share of windows in which the feature is only faintly active, on
 SILENT = 400  # reference windows
 
 
+# The tokens of each place where a text has a concept.
+Places = list[list[int]]
+
+
 class Text(NamedTuple):
     """A document with its tokens' texts and their places."""
 
@@ -70,14 +74,14 @@ def _line(text: Text, middle: int, active: dict[int, float]) -> dict:
             "activations": [round(active.get(place, 0.0), 2) for place in places]}
 
 
-def _active(concept: Concept, text: Text) -> list[list[int]]:
+def _active(concept: Concept, text: Text) -> Places:
     """The tokens of each place where a text has the concept."""
     return [tokens for start, end in concept.spans(text.text) if (tokens := covered(text.spans, start, end))]
 
 
-def lines_of(index: int, concept: Concept, texts: list[Text], chosen: random.Random) -> Iterator[dict]:
+def lines_of(index: int, active: list[Places], texts: list[Text], chosen: random.Random) -> Iterator[dict]:
     """Windows of one concept's feature: one in a document, some of them noise."""
-    holding = [(text, found) for text in texts if (found := _active(concept, text))]
+    holding = [(text, found) for text, found in zip(texts, active, strict=True) if found]
     for text, found in chosen.sample(holding, min(MOST, len(holding))):
         strength = {token: chosen.uniform(4, 10) for tokens in found for token in tokens}
         yield {"index": index, "source": "random"} | _line(text, chosen.choice(found)[0], strength)
@@ -86,28 +90,28 @@ def lines_of(index: int, concept: Concept, texts: list[Text], chosen: random.Ran
         yield {"index": index, "source": "random"} | _line(text, token, {token: chosen.uniform(0.3, 2.5)})
 
 
-def references(found: list[Concept], texts: list[Text], chosen: random.Random) -> Iterator[dict]:
+def references(active: list[list[Places]], texts: list[Text], chosen: random.Random) -> Iterator[dict]:
     """Random windows with all that is active in them, so that every other feature is known to be silent there."""
-    for text in chosen.sample(texts, min(SILENT, len(texts))):
-        middle = chosen.randrange(len(text.spans))
-        line = _line(text, middle, {})
-        active = {}
-        for index, concept in enumerate(found):
-            tokens = {token for place in _active(concept, text) for token in place}
-            values = _line(text, middle, dict.fromkeys(tokens, 7.0))["activations"]
+    for at in chosen.sample(range(len(texts)), min(SILENT, len(texts))):
+        middle = chosen.randrange(len(texts[at].spans))
+        told = {}
+        for index, places in enumerate(active):
+            tokens = {token for place in places[at] for token in place}
+            values = _line(texts[at], middle, dict.fromkeys(tokens, 7.0))["activations"]
             if any(values):
-                active[str(index)] = values
-        yield line | {"activations": active}
+                told[str(index)] = values
+        yield _line(texts[at], middle, {}) | {"activations": told}
 
 
 def write(path: Path, texts: list[Text]) -> list[Concept]:
     """The features file; returns the concepts that have enough text, in order of their features' indices."""
     chosen = random.Random(0)
-    found = [concept for concept in concepts() if sum(bool(concept.spans(text.text)) for text in texts) >= FEWEST]
+    places = {concept: [_active(concept, text) for text in texts] for concept in concepts()}
+    found = [concept for concept, active in places.items() if sum(map(bool, active)) >= FEWEST]
     with path.open("w") as file:
         for index, concept in enumerate(found):
-            file.writelines(json.dumps(line) + "\n" for line in lines_of(index, concept, texts, chosen))
-        file.writelines(json.dumps(line) + "\n" for line in references(found, texts, chosen))
+            file.writelines(json.dumps(line) + "\n" for line in lines_of(index, places[concept], texts, chosen))
+        file.writelines(json.dumps(line) + "\n" for line in references([places[each] for each in found], texts, chosen))
     return found
 
 

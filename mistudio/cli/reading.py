@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -18,7 +18,7 @@ from mistudio.store.examples import SOURCES, SPLITS, load_examples, load_vocabul
 from mistudio.store.labels import history
 from mistudio.store.tables import Extraction
 
-SORTS = ("index", "density", "max_activation", "label", "confidence", "score")
+SORTS = get_args(store.Sort)
 
 
 def runs(db: Database = None, extraction: ExtractionId = None, as_json: AsJson = False,

@@ -31,14 +31,14 @@ def named(token: str) -> str:
     bare = token.strip()
     if bare.isdecimal():
         return f"{bare} ({'digit' if len(bare) == 1 else 'number'})"
-    name = mark_name(token) or _mark_names(bare)
+    name = _mark_names(token)
     return f'"{visible(token)}" ({name})' if name else visible(bare)
 
 
 def _mark_names(token: str) -> str:
-    """The names of several marks in one token, where all have one: ``):`` is a closing bracket, a colon."""
-    names = [_NAMES.get(char) for char in token[:4]]
-    return ", ".join(names) if names and all(names) else ""
+    """The name of a mark, or of several in one token, where all have one: ``):`` is a closing bracket, a colon."""
+    names = [_NAMES.get(char) for char in token.strip()[:4]]
+    return mark_name(token) or (", ".join(names) if names and all(names) else "")
 
 
 def mark_name(token: str) -> str:
@@ -53,7 +53,7 @@ def with_names(label: str) -> str:
     """A label with the names of marks that it quotes bare, unless it names them beside: ``'|' in tables`` becomes
     ``vertical bar in tables``."""
     def name_of(quoted: re.Match) -> str:
-        name = _NAMES.get(quoted[1]) or _mark_names(quoted[1])
+        name = _mark_names(quoted[1])
         return name if name and name not in label else quoted[0]
 
     return re.sub(r"'([^\w\s']{1,4})'", name_of, label)

@@ -76,28 +76,22 @@ def _before_start(here: Here, name: str, config: DistillConfig, api_key: str | N
     if st.button("Distill", type="primary", icon=":material/play_arrow:",
                  disabled=running or not name or count < FEWEST_LABELS):
         adapters.folder_of(name)  # says at once what is wrong with the name
-        _start(name, config, here.id, api_key)
+        _start(name, api_key, config, here.id)
 
 
-def _start(name: str, config: DistillConfig, extraction_id: int, api_key: str | None) -> None:
+def _start(name: str, api_key: str | None, config: DistillConfig | None = None,
+           extraction_id: int | None = None) -> None:
+    """Distill in the background; without a config go on with a distillation that stopped."""
     url = settings().url
 
     def job(progress: background.Progress) -> None:
-        from mistudio.distill.job import distill
+        from mistudio.distill.job import distill, resume
 
-        distill(open_store(url), name, config, extraction_id, progress=progress, api_key=api_key)
-
-    background.start(_title(name), job)
-    st.rerun()
-
-
-def _resume(name: str, api_key: str | None) -> None:
-    url = settings().url
-
-    def job(progress: background.Progress) -> None:
-        from mistudio.distill.job import resume
-
-        resume(open_store(url), name, progress=progress, api_key=api_key)
+        engine = open_store(url)
+        if config is None:
+            resume(engine, name, progress=progress, api_key=api_key)
+        else:
+            distill(engine, name, config, extraction_id, progress=progress, api_key=api_key)
 
     background.start(_title(name), job)
     st.rerun(scope="app")
@@ -178,7 +172,7 @@ def _actions(found: Adapter, api_key: str | None) -> None:
         if found.state == "stopped":
             st.markdown(markdown_safe(told.get("error") or "Stopped before its end."))
             if st.button("Resume", icon=":material/play_arrow:", key=f"resume-{found.name}"):
-                _resume(found.name, api_key)
+                _start(found.name, api_key)
         if found.card is not None:
             show_labels(found.card)
         if st.button("Remove", icon=":material/delete:", key=f"remove-{found.name}"):
