@@ -103,6 +103,13 @@ class FeatureExamples(SQLModel, table=True):
     blob: bytes = Field(sa_type=LargeBinary)
 
 
+class FeatureNearest(SQLModel, table=True):
+    """The features whose decoder directions are most like a feature's (``store.nearest``)."""
+
+    feature_id: int = Field(primary_key=True, foreign_key="feature.id", ondelete="CASCADE")
+    blob: bytes = Field(sa_type=LargeBinary)
+
+
 class ReferenceWindow(SQLModel, table=True):
     """A random window with every feature's activation in it, so that inactivity is known (``store.examples``)."""
 
@@ -250,5 +257,5 @@ class Score(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
 
 
-__all__ = ["Extraction", "Feature", "FeatureExamples", "Label", "LabelVector", "ReferenceVectors", "ReferenceWindow",
-           "Run", "RunItem", "Score", "Vocabulary", "now"]
+__all__ = ["Extraction", "Feature", "FeatureExamples", "FeatureNearest", "Label", "LabelVector", "ReferenceVectors",
+           "ReferenceWindow", "Run", "RunItem", "Score", "Vocabulary", "now"]

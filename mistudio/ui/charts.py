@@ -1,38 +1,69 @@
 """Charts. Each has a title, axis names and units; colours come from the theme."""
 
+from typing import NamedTuple
+
+import numpy as np
 import plotly.graph_objects as go
 
 from mistudio.score.report import Group, Summary
 from mistudio.store.extractions import Coverage
+from mistudio.store.features import DensityGrid
 from mistudio.store.tables import Feature
 
 MARGIN = {"l": 10, "r": 10, "t": 45, "b": 10}
 # Readable on light and dark ground, and told apart by symbol or pattern as well.
 BLUE, PALE, GREY = "#4a7be0", "#8fb0f0", "#98a2b0"
-MOST_POINTS = 4000  # more would be slow to send and draw, and could not be told apart
+MAP_HEIGHT = 470
 
 
-def density_chart(rows: list[tuple]) -> go.Figure:
+class Box(NamedTuple):
+    """A chosen part of the map: from and to of density (a fraction) and of maximum."""
+
+    density: tuple[float, float]
+    maximum: tuple[float, float]
+
+
+def density_chart(rows: list[tuple], box: Box | None = None) -> go.Figure:
     """Density against maximum of ``store.features.points`` rows, labeled features apart from the rest.
 
-    Features that never fired have no place on a logarithmic axis and are left out; of very many an even share is drawn.
+    Features that never fired have no place on a logarithmic axis and are left out.
     """
-    alive = [row for row in rows if row[1] > 0]
-    drawn = alive[::max(1, -(-len(alive) // MOST_POINTS))]
     figure = go.Figure()
-    for name, symbol, colour, labeled in (("unlabeled", "circle-open", GREY, False), ("labeled", "circle", BLUE, True)):
-        group = [row for row in drawn if (row[4] is not None) == labeled]
+    alive = [row for row in rows if row[1] > 0 and row[2] > 0]
+    for name, symbol, colour, labeled in (("no label", "circle-open", GREY, False), ("labeled", "circle", BLUE, True)):
+        group = [row for row in alive if (row[4] is not None) == labeled]
         if group:
             figure.add_scattergl(
-                x=[100 * row[1] for row in group], y=[row[2] for row in group], mode="markers", name=name,
-                marker={"size": 6, "symbol": symbol, "color": colour, "opacity": 0.75},
-                text=[f"{row[0]}: {_plain(row[4] or 'no label yet')}" for row in group],
+                x=np.array([100 * row[1] for row in group]), y=np.array([row[2] for row in group]), mode="markers",
+                name=name, marker={"size": 5, "symbol": symbol, "color": colour, "opacity": 0.75},
+                customdata=np.array([row[0] for row in group]),
+                text=[f"{row[0]}: {_plain((row[4] or 'no label yet')[:60])}" for row in group],
                 hovertemplate="%{text}<br>density %{x:.3g}% of tokens<br>maximum %{y:.3g}<extra></extra>")
-    share = "" if len(drawn) == len(alive) else f" ({len(drawn):,} of {len(alive):,} drawn)"
-    figure.update_layout(title=f"Density and maximum of each feature{share}", height=300,
-                         margin=MARGIN, legend={"orientation": "h", "y": 1.14, "x": 0.7})
+    return _map_layout(figure, "Each feature by density and maximum", box)
+
+
+def density_grid_chart(grid: DensityGrid, box: Box | None = None) -> go.Figure:
+    """The same for very many features, counted in cells: the more of them, the larger and darker the square."""
+    density, maximum = np.nonzero(grid.counts)
+    counts, labeled = grid.counts[density, maximum], grid.labeled[density, maximum]
+    size = np.log1p(counts) / np.log1p(counts.max())
+    x, y = (np.sqrt(edges[:-1] * edges[1:])[at] for edges, at in ((grid.density, density), (grid.maximum, maximum)))
+    figure = go.Figure(go.Scattergl(
+        x=100 * x, y=y, mode="markers", name="features", customdata=np.stack([counts, labeled], 1),
+        marker={"size": 2 + 7 * size, "symbol": "square", "color": BLUE, "opacity": 0.25 + 0.75 * size},
+        hovertemplate="%{customdata[0]:,} features, %{customdata[1]:,} of them labeled<br>density about %{x:.2g}% of "
+                      "tokens<br>maximum about %{y:.2g}<extra></extra>"))
+    return _map_layout(figure, f"{counts.sum():,} features by density and maximum", box)
+
+
+def _map_layout(figure: go.Figure, title: str, box: Box | None) -> go.Figure:
+    figure.update_layout(title=title, height=MAP_HEIGHT, margin=MARGIN, dragmode="select", showlegend=True,
+                         legend={"orientation": "h", "y": -0.2, "x": 0})
     figure.update_xaxes(title="density (% of tokens, log scale)", type="log", exponentformat="none", dtick=1)
-    figure.update_yaxes(title="maximum activation")
+    figure.update_yaxes(title="maximum activation (log scale)", type="log", exponentformat="none", nticks=8)
+    if box is not None:
+        figure.add_shape(type="rect", x0=100 * box.density[0], x1=100 * box.density[1], y0=box.maximum[0],
+                         y1=box.maximum[1], line={"dash": "dot", "width": 1.5, "color": GREY})
     return figure
 
 

@@ -1,7 +1,7 @@
 """Tokens and labels as safe HTML. Every character that came from a corpus, a model or a person is escaped here.
 
 Strength shows three ways at once, so that nothing rests on colour alone: the background's opacity, the thickness of
-the underline, and the value on hover; the window's strongest token is bold and its strength leads the row.
+the underline, and each token's value on hover; the window's strongest token is bold and its strength leads the row.
 """
 
 import re
@@ -39,6 +39,9 @@ STYLE = """
 .ms-explanation {margin-top: .2rem; line-height: 1.5; overflow-wrap: anywhere;}
 .ms-by {margin-top: .35rem; font-size: .84rem; opacity: .68;}
 .ms-small {font-size: .84rem; opacity: .68;}
+.ms-changes {font-size: .84rem; line-height: 1.5; margin-top: .25rem; overflow-wrap: anywhere;}
+.ms-changes del {text-decoration: line-through; opacity: .65;}
+.ms-changes ins {text-decoration: underline; text-decoration-thickness: 2px; font-weight: 600;}
 .ms-landed {display: grid; grid-template-columns: 4.2rem minmax(9rem, 17rem) 1fr; gap: .9rem; padding: .45rem .1rem;
   align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-landed b {font-weight: 620;}
@@ -69,31 +72,48 @@ def text_of(token_id: int, vocabulary: list[str]) -> str:
     return vocabulary[token_id] if 0 <= token_id < len(vocabulary) else _BROKEN
 
 
-def _spans(tokens: np.ndarray, activations: np.ndarray, top: float, vocabulary: list[str]) -> tuple[str, float]:
-    """A window's tokens as HTML, and the strength (0 to 1) of its strongest token."""
+def _spans(tokens: np.ndarray, activations: np.ndarray, top: float, vocabulary: list[str],
+           cut: slice = slice(None)) -> tuple[str, float]:
+    """A window's tokens as HTML, each with its value on hover, and the strength (0 to 1) of its strongest token.
+
+    ``cut`` is what is shown of it; an ellipsis stands for the rest.
+    """
     strengths = np.clip(activations.astype(np.float32) / top, 0, 1) if top > 0 else np.zeros(len(tokens))
     peak = int(strengths.argmax())
+    shown = range(len(tokens))[cut]
     parts = []
-    for at, (token_id, strength) in enumerate(zip(tokens, strengths, strict=True)):
-        if token_id < 0:
+    for at in shown:
+        if tokens[at] < 0:
             continue
-        inner = token_html(text_of(int(token_id), vocabulary))
-        if strength > 0:
+        inner = token_html(text_of(int(tokens[at]), vocabulary))
+        if strengths[at] > 0:
             classes = "ms-on ms-peak" if at == peak else "ms-on"
-            value = f"activation {float(activations[at]):.2f}, strength {10 * strength:.0f} of 10"
-            inner = f'<span class="{classes}" style="--s:{strength:.2f}" title="{value}">{inner}</span>'
-        parts.append(inner)
-    return "".join(parts), float(strengths[peak])
+            value = f"activation {float(activations[at]):.2f}, strength {10 * strengths[at]:.0f} of 10"
+            parts.append(f'<span class="{classes}" style="--s:{strengths[at]:.2f}" title="{value}">{inner}</span>')
+        else:
+            parts.append(f'<span title="activation 0">{inner}</span>')
+    before, after = (bool((tokens[rest] >= 0).any()) for rest in (slice(shown.start), slice(shown.stop, None)))
+    more = '<span class="ms-mark">…</span>'
+    return f"{more * before}{''.join(parts)}{more * after}", float(strengths[peak])
 
 
-def examples_html(examples: Examples, top: float, vocabulary: list[str]) -> str:
+def around(peak: int, length: int, width: int | None) -> slice:
+    """``width`` tokens of a window, most of them before its peak, for a feature reads what came before."""
+    if width is None or width >= length:
+        return slice(0, length)
+    start = min(max(peak - 2 * width // 3, 0), length - width)
+    return slice(start, start + width)
+
+
+def examples_html(examples: Examples, top: float, vocabulary: list[str], width: int | None = None) -> str:
     """Windows below each other, in their order, each led by the strength (0 to 10) of its strongest token.
 
-    ``top`` is the feature's maximum, which is strength 10; token id -1 (outside the context) is left out.
+    ``top`` is the feature's maximum, which is strength 10; token id -1 (outside the context) is left out. ``width`` is
+    how many tokens around the peak are shown; None: the whole window.
     """
     rows = []
-    for tokens, activations in zip(examples.tokens, examples.activations, strict=True):
-        spans, strength = _spans(tokens, activations, top, vocabulary)
+    for tokens, activations, peak in zip(examples.tokens, examples.activations, examples.peak, strict=True):
+        spans, strength = _spans(tokens, activations, top, vocabulary, around(int(peak), len(tokens), width))
         rows.append(f'<div class="ms-row"><span class="ms-strength" title="strength of the strongest token, 0 to 10">'
                     f'{10 * strength:.0f}</span><span class="ms-text">{spans}</span></div>')
     return f'<div class="ms-examples">{"".join(rows)}</div>'
@@ -104,9 +124,9 @@ def best_example_html(examples: Examples | None, top: float, vocabulary: list[st
     if examples is None or not len(examples):
         return ""
     best = int(examples.strength().argmax())
-    start = max(int(examples.peak[best]) - width // 2, 0)
-    cut = slice(start, start + width)
-    spans, _strength = _spans(examples.tokens[best][cut], examples.activations[best][cut], top, vocabulary)
+    tokens = examples.tokens[best]
+    spans, _strength = _spans(tokens, examples.activations[best], top, vocabulary,
+                              around(int(examples.peak[best]), len(tokens), width))
     return f'<span class="ms-text">{spans}</span>'
 
 
