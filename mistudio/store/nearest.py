@@ -15,11 +15,12 @@ _ENTRY = np.dtype([("index", "<u4"), ("cosine", "<f2")])
 
 
 class Near(NamedTuple):
-    """A feature beside another: its index, its label's text or None, its state, and the cosine of the decoders."""
+    """A feature beside another: its index, its label's text or None, its most active tokens, and the cosine of the
+    two decoder directions."""
 
     index: int
     label: str | None
-    state: str
+    tokens: list[str]
     cosine: float
 
 
@@ -43,10 +44,10 @@ def load_nearest(work: Session, feature: Feature) -> list[Near] | None:
         return None
     entries = np.frombuffer(row.blob, dtype=_ENTRY)
     cosines = dict(zip(entries["index"].tolist(), entries["cosine"].tolist(), strict=True))
-    found = work.exec(select(Feature.index, Label.text, Feature.state)
+    found = work.exec(select(Feature.index, Label.text, Feature.top_tokens)
                       .join(Label, col(Feature.label_id) == Label.id, isouter=True)
                       .where(Feature.extraction_id == feature.extraction_id, col(Feature.index).in_(cosines)))
-    near = [Near(index, text, state, cosines[index]) for index, text, state in found]
+    near = [Near(index, text, [str(token) for token, *_rest in top], cosines[index]) for index, text, top in found]
     return sorted(near, key=lambda each: -each.cosine)
 
 

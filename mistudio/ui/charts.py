@@ -12,7 +12,7 @@ from mistudio.store.tables import Feature
 
 MARGIN = {"l": 10, "r": 10, "t": 45, "b": 10}
 # Readable on light and dark ground, and told apart by symbol or pattern as well.
-BLUE, PALE, GREY = "#4a7be0", "#8fb0f0", "#98a2b0"
+BLUE, PALE, GREY, ORANGE = "#4a7be0", "#8fb0f0", "#98a2b0", "#d98a1f"
 MAP_HEIGHT = 470
 
 
@@ -59,12 +59,21 @@ def density_grid_chart(grid: DensityGrid, box: Box | None = None) -> go.Figure:
 def _map_layout(figure: go.Figure, title: str, box: Box | None) -> go.Figure:
     figure.update_layout(title=title, height=MAP_HEIGHT, margin=MARGIN, dragmode="select", showlegend=True,
                          legend={"orientation": "h", "y": -0.2, "x": 0})
-    figure.update_xaxes(title="density (% of tokens, log scale)", type="log", exponentformat="none", dtick=1)
-    figure.update_yaxes(title="maximum activation (log scale)", type="log", exponentformat="none", nticks=8)
+    figure.update_xaxes(title="density (% of tokens, log scale)", type="log", **_ticks(figure, "x"))
+    figure.update_yaxes(title="maximum activation (log scale)", type="log", **_ticks(figure, "y"))
     if box is not None:
         figure.add_shape(type="rect", x0=100 * box.density[0], x1=100 * box.density[1], y0=box.maximum[0],
-                         y1=box.maximum[1], line={"dash": "dot", "width": 1.5, "color": GREY})
+                         y1=box.maximum[1], line={"dash": "dash", "width": 2, "color": ORANGE})
     return figure
+
+
+def _ticks(figure: go.Figure, axis: str) -> dict:
+    """Ticks of a logarithmic axis at 1, 10, 100, and at 2 and 5 between them where they are few."""
+    values = np.concatenate([trace[axis] for trace in figure.data])
+    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
+    steps = (1, 2, 5) if high - low <= 3 else (1,)
+    ticks = [step * 10.0**power for power in np.arange(low, high + 1) for step in steps]
+    return {"tickvals": ticks, "ticktext": [f"{tick:,.4g}" for tick in ticks]}
 
 
 def histogram_chart(feature: Feature) -> go.Figure:

@@ -1,4 +1,4 @@
-"""One feature as the pages show it: label, examples, statistics, scores, history, related features, star and note."""
+"""One feature as the pages show it: label, examples, statistics, scores, history, related features, note and star."""
 
 from collections.abc import Callable
 from html import escape
@@ -16,7 +16,7 @@ from mistudio.ui.related import show_related
 from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import chips_html, markdown_safe
 
-TABS = ("Examples", "Statistics", "Scores", "History", "Related", "Notes")
+TABS = ("Examples", "Statistics", "Scores", "History", "Related", "Note")
 
 
 def label_html(label: Label | None) -> str:
@@ -51,11 +51,21 @@ def show_statistics(feature: Feature, *, key: str) -> None:
 
 def show_notes(here: Here, feature: Feature, *, key: str) -> None:
     """Star and note. Both are written only when changed here, so that a page left open undoes nobody's work."""
-    star_key, note_key = f"star-{key}-{feature.id}", f"note-{key}-{feature.id}"
-    st.session_state[star_key], st.session_state[note_key] = feature.starred, feature.note
-    st.toggle("Star", key=star_key, on_change=_annotate, args=(here, feature.id, "starred", star_key))
-    st.text_area("Note", key=note_key, height=80, placeholder="Anything worth remembering about this feature",
-                 on_change=_annotate, args=(here, feature.id, "note", note_key))
+    show_star(here, feature, key=key)
+    show_note(here, feature, key=key)
+
+
+def show_star(here: Here, feature: Feature, *, key: str) -> None:
+    key = f"star-{key}-{feature.id}"
+    st.session_state[key] = feature.starred
+    st.toggle("Star", key=key, on_change=_annotate, args=(here, feature.id, "starred", key))
+
+
+def show_note(here: Here, feature: Feature, *, key: str) -> None:
+    key = f"note-{key}-{feature.id}"
+    st.session_state[key] = feature.note
+    st.text_area("Note", key=key, height=120, placeholder="Anything worth remembering about this feature",
+                 on_change=_annotate, args=(here, feature.id, "note", key))
 
 
 def _annotate(here: Here, feature_id: int, what: str, key: str) -> None:
@@ -67,7 +77,7 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     """The whole detail of a feature; only the open tab is worked out. ``go`` opens another feature."""
     st.html(label_html(label))
     st.caption(markdown_safe(facts(feature)))
-    examples, numbers, scores, past, related, notes = st.tabs(TABS, key="tab", bind="query-params")
+    examples, numbers, scores, past, related, note = st.tabs(TABS, key="tab", bind="query-params")
     if examples.open:
         with examples:
             show_examples(here, feature, key=key)
@@ -83,8 +93,8 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     if related.open:
         with related:
             show_related(here, feature, label, go=go, key=key)
-    if notes.open:
-        with notes:
-            show_notes(here, feature, key=key)
+    if note.open:
+        with note:
+            show_note(here, feature, key=key)
     link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
          f=feature.index)

@@ -13,16 +13,15 @@ from mistudio.ui.tokens import visible
 
 SHOWN_ROWS = 14
 ROW_HEIGHT = 35  # pixels
-ORIGINS = {value: name for name, value in filters.ORIGINS.items()}
 # By the name of what they sort by; what has none cannot be sorted by.
 COLUMNS = {
-    "index": columns.NumberColumn("Index", width=62, format="%d"),
-    "label": columns.TextColumn("Label", width=190),
-    "top tokens": columns.TextColumn("Top tokens", width=130,
+    "index": columns.NumberColumn("Index", width=55, format="%d"),
+    "label": columns.TextColumn("Label", width=180),
+    "top tokens": columns.TextColumn("Top tokens", width=110,
                                      help="Tokens it fires on most. · is a space, ↵ a new line."),
-    "activations": columns.BarChartColumn("Activations", width=90, y_min=0,
+    "activations": columns.BarChartColumn("Activations", width=70, y_min=0,
                                           help="How often it fires weakly (left) to strongly (right), on a log scale."),
-    "score": columns.NumberColumn("Score", width=65, format="%.2f",
+    "score": columns.NumberColumn("Score", width=58, format="%.2f",
                                   help="Of the label, on windows that no labeler saw."),
     "density": columns.NumberColumn("Density", width=80, format="%.3g%%",
                                     help="Share of all tokens on which it is active."),
@@ -50,14 +49,14 @@ def show_table(rows: list[tuple[Feature, Label | None]], sort: str, chosen: int 
     """
     indices = [feature.index for feature, _label in rows]
     key = f"table-{key}"
-    at = [indices.index(chosen)] if chosen in indices else []
+    at = [(indices.index(chosen), "label")] if chosen in indices else []
     first = [name for name in ("index", "label", sort) if name in COLUMNS]
     st.dataframe(
         pd.DataFrame([_row(feature, label) for feature, label in rows]), key=key, hide_index=True, placeholder="",
         height=38 + ROW_HEIGHT * min(len(rows), SHOWN_ROWS), row_height=ROW_HEIGHT,
         column_order=list(dict.fromkeys([*first, *COLUMNS])), column_config=COLUMNS,
-        on_select=lambda: _select(key, indices, clicked), selection_mode=["single-row", "single-column", "single-cell"],
-        selection_default={"selection": {"rows": at, "columns": [], "cells": []}})
+        on_select=lambda: _select(key, indices, clicked), selection_mode=["single-column", "single-cell"],
+        selection_default={"selection": {"rows": [], "columns": [], "cells": at}})
     st.caption("Click a row to open the feature, or a column's title to sort all features by it.")
 
 
@@ -68,15 +67,14 @@ def _row(feature: Feature, label: Label | None) -> dict:
         "activations": [log1p(count) for _low, _high, count in feature.histogram],
         "score": feature.score, "density": 100 * feature.density, "max_activation": feature.max_activation,
         "state": feature.state, "label_state": feature.label_state, "kind": feature.kind or "",
-        "origin": ORIGINS.get(feature.origin, feature.origin or ""), "provider": feature.provider or "",
+        "origin": filters.origin_in_words(feature.origin), "provider": feature.provider or "",
         "confidence": feature.confidence, "disagreement": feature.disagreement}
 
 
 def _select(key: str, indices: list[int], clicked: Callable[[int], None]) -> None:
     picked = st.session_state[key].selection
-    rows = [row for row, _column in picked.cells] or list(picked.rows)
-    if rows:
-        clicked(indices[rows[0]])
+    for row, _column in picked.cells:
+        clicked(indices[row])
     for name in picked.columns:
         _sort_by(name)
 

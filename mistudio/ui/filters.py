@@ -1,5 +1,6 @@
 """The filter of features: as widgets bound to the URL, as one URL value to hand to another page, and in words."""
 
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode
 
 import streamlit as st
@@ -128,16 +129,25 @@ def from_url(text: str) -> FeatureFilter:
 
 def in_words(wanted: FeatureFilter) -> str:
     """The filter as a short phrase."""
-    origins = {value: name for name, value in ORIGINS.items()}
-    said = {
-        "labels": lambda state: state, "states": " or ".join, "text": lambda text: f"with “{text}” in the label",
-        "kind": lambda kind: f"kind {kind}", "origin": lambda origin: f"origin {origins.get(origin, origin)}",
-        "provider": lambda provider: f"by {provider}",
-        "min_density": lambda low: f"density at least {100 * low:.4g}%",
-        "max_density": lambda high: f"density at most {100 * high:.4g}%",
-        "min_activation": lambda low: f"maximum at least {low:.4g}",
-        "max_activation": lambda high: f"maximum at most {high:.4g}",
-        "score_above": lambda low: f"score at least {low:g}", "score_below": lambda high: f"score below {high:g}",
-        "starred": lambda _starred: "starred"}
-    fields = wanted.as_dict()
-    return ", ".join(say(fields[name]) for name, say in said.items() if name in fields) or "all features"
+    parts = [
+        wanted.labels, " or ".join(wanted.states), wanted.text and f"with “{wanted.text}” in the label",
+        wanted.kind and f"kind {wanted.kind}", wanted.origin and f"origin {origin_in_words(wanted.origin)}",
+        wanted.provider and f"by {wanted.provider}",
+        _between("density", wanted.min_density, wanted.max_density, "at most", lambda value: f"{100 * value:.4g}%"),
+        _between("maximum", wanted.min_activation, wanted.max_activation, "at most", lambda value: f"{value:.4g}"),
+        _between("score", wanted.score_above, wanted.score_below, "below", lambda value: f"{value:g}"),
+        "starred" if wanted.starred else ""]
+    return ", ".join(filter(None, parts)) or "all features"
+
+
+def origin_in_words(origin: str | None) -> str:
+    """Where a label came from, as it is shown; empty without one."""
+    return next((name for name, value in ORIGINS.items() if value == origin), origin or "")
+
+
+def _between(name: str, low: float | None, high: float | None, below: str, say: Callable[[float], str]) -> str:
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"{name} at least {say(low)}"
+    return f"{name} {below} {say(high)}" if low is None else f"{name} {say(low)} to {say(high)}"

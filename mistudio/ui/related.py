@@ -8,7 +8,7 @@ from mistudio.store.engine import session
 from mistudio.store.nearest import MOST_FEATURES, Near, load_nearest, same_label
 from mistudio.store.tables import Feature, Label
 from mistudio.ui.page import Here
-from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.tokens import markdown_safe, visible
 
 MOST_SAME = 24
 
@@ -23,10 +23,9 @@ def show_related(here: Here, feature: Feature, label: Label | None, *, go: Calla
                      "they have nothing to do with each other.")
     if nearest is None:
         _unknown(here)
-    for near in nearest or []:
-        cosine, name = st.columns([1, 7], vertical_alignment="center")
-        cosine.caption(f"{near.cosine:.2f}")
-        name.button(_named(near), key=f"near-{key}-{near.index}", type="tertiary", on_click=go, args=(near.index,))
+    with st.container(gap=None):
+        for near in nearest or []:
+            st.button(_named(near), key=f"near-{key}-{near.index}", type="tertiary", on_click=go, args=(near.index,))
     st.markdown("**Features with the same label**", help="Letter case aside.")
     if not same:
         st.caption("No other feature has this label." if label else "This feature has no label yet.")
@@ -39,8 +38,9 @@ def show_related(here: Here, feature: Feature, label: Label | None, *, go: Calla
 
 
 def _named(near: Near) -> str:
-    text = markdown_safe(near.label) if near.label else "no label yet" if near.state != "dead" else "dead"
-    return f"{near.index:,} · {text}"
+    tokens = "  ".join(visible(token) for token in near.tokens[:5])
+    text = f"**{markdown_safe(near.label)}**" if near.label else markdown_safe(tokens) or "it never fired"
+    return f"{near.cosine:.2f} · {near.index:,} · {text}"
 
 
 def _unknown(here: Here) -> None:

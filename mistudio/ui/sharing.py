@@ -21,9 +21,9 @@ def show_sharing(here: Here, feature: Feature, label: Label | None) -> None:
                     key=f"copy-{feature.id}") as opened:
         if not opened.open:
             return
-        st.caption("Copy link: the icon at the right of the box copies it.")
+        st.caption("Copy link, by the icon at its right:")
         st.code(feature_url(here, feature), language=None, wrap_lines=True)
-        st.caption("Copy as text.")
+        st.caption("Copy as text, by the icon at its right:")
         text = feature_text(here.extraction.name, feature, label, resources.examples_of(here.engine, feature),
                             resources.vocabulary(here.engine, here.extraction))
         st.code(text, language=None, wrap_lines=True, height=260)

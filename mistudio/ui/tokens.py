@@ -42,6 +42,9 @@ STYLE = """
 .ms-changes {font-size: .84rem; line-height: 1.5; margin-top: .25rem; overflow-wrap: anywhere;}
 .ms-changes del {text-decoration: line-through; opacity: .65;}
 .ms-changes ins {text-decoration: underline; text-decoration-thickness: 2px; font-weight: 600;}
+.ms-one-line {overflow: hidden; text-overflow: ellipsis; white-space: nowrap;}
+[data-testid="stElementContainer"]:has(> .stHtml > .ms-one-line) {flex: 1 1 0; min-width: 0;}
+@media (max-width: 640px) {[data-testid="stColumn"]:has(.st-key-browse-detail) {order: -1;}}
 .ms-landed {display: grid; grid-template-columns: 4.2rem minmax(9rem, 17rem) 1fr; gap: .9rem; padding: .45rem .1rem;
   align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-landed b {font-weight: 620;}

@@ -27,11 +27,11 @@ def open_unlabeled_browser(page: Page, pictures: Path) -> None:
     choose_option(page, "Feature state", "live")
     page.keyboard.press("Escape")
     expect(page.get_by_text(re.compile(r"^[1-4],\d{3} of 4,608 features$"))).to_be_visible()
-    low, high = page.get_by_test_id("stSlider").filter(has_text="Density").get_by_role("slider").all()
-    for thumb, key, presses in ((low, "ArrowRight", 4), (high, "ArrowLeft", 2)):
-        for _press in range(presses):
-            thumb.press(key)
-    expect(page).to_have_url(re.compile("density=0.1%25.*1%25"))
+    page.get_by_role("button", name="More filters").click()
+    _fill(page, "Density, % of tokens, from", "0.1")
+    _fill(page, "Density, % of tokens, to", "1")
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(re.compile("density_from=0.1&density_to=1"))
     choose_option(page, "Sort by", "Maximum")
     page.get_by_text("Descending").click()
     expect(page).to_have_url(re.compile("desc=true"))

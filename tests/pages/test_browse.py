@@ -86,7 +86,7 @@ def test_an_unknown_extraction_shows_the_newest_and_says_so(engine, toy):
 
 
 def test_star_and_note_are_kept(engine, toy):
-    test = visit("browse", f=1)
+    test = visit("browse", f=1, tab="Note")
     next(toggle for toggle in test.toggle if toggle.label == "Star").set_value(True).run()
     test.text_area[0].set_value("look again").run()
     with session(engine) as work:
@@ -103,7 +103,7 @@ def test_star_and_note_are_kept(engine, toy):
 def test_an_earlier_label_can_be_made_current(engine, toy):
     first = name(engine, toy, 1, "first")
     name(engine, toy, 1, "second")
-    test = visit("browse", f=1)
+    test = visit("browse", f=1, tab="History")
     next(button for button in test.button if button.key == f"use-browse-{first}").click().run()
     with session(engine) as work:
         feature, label = get_feature(work, toy, 1)
