@@ -53,9 +53,9 @@ def order_bar(wanted: FeatureFilter, matching: int, total: int) -> tuple[str, bo
 
 def page_bar(here: Here, wanted: FeatureFilter, matching: int) -> int:
     """The page of the list, from 1, and where to go with all that match."""
-    pages = max(1, -(-matching // ROWS))
     with st.container(horizontal=True, vertical_alignment="center"):
-        page = st.pagination(pages, key="page", bind="query-params", max_visible_pages=7) if pages > 1 else 1
+        # Also where there is one page only, so that nothing moves when a filter comes or goes.
+        page = st.pagination(max(1, -(-matching // ROWS)), key="page", bind="query-params", max_visible_pages=7)
         st.space("stretch")
         if matching:
             only = filters.to_url(wanted)

@@ -50,7 +50,8 @@ def density_grid_chart(grid: DensityGrid, box: Box | None = None) -> go.Figure:
     x, y = (np.sqrt(edges[:-1] * edges[1:])[at] for edges, at in ((grid.density, density), (grid.maximum, maximum)))
     figure = go.Figure(go.Scattergl(
         x=100 * x, y=y, mode="markers", name="features", customdata=np.stack([counts, labeled], 1),
-        marker={"size": 2 + 7 * size, "symbol": "square", "color": BLUE, "opacity": 0.25 + 0.75 * size},
+        marker={"size": 2 + 7 * size, "symbol": "square", "color": BLUE, "opacity": 0.25 + 0.75 * size,
+                "line": {"width": 0}},
         hovertemplate="%{customdata[0]:,} features, %{customdata[1]:,} of them labeled<br>density about %{x:.2g}% of "
                       "tokens<br>maximum about %{y:.2g}<extra></extra>"))
     return _map_layout(figure, f"{counts.sum():,} features by density and maximum", box)
