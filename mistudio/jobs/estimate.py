@@ -43,7 +43,7 @@ class Estimate:
 
     ``features`` will be labeled (or scored) and ``skipped`` not. ``calls`` ask for labels or judge them. ``cost`` is US
     dollars, None when the price is not known; ``free`` says that the model runs on one's own machine and there is no
-    price. ``seconds`` is None until the model has answered at least once.
+    price. ``seconds`` is None until the model has answered at least once, and for answers that come as files.
     """
 
     features: int
@@ -53,7 +53,7 @@ class Estimate:
     completion_tokens: tuple[int, int]
     cost: tuple[float, float] | None
     free: bool
-    seconds: float | None
+    seconds: tuple[float, float] | None
 
 
 class Asking(NamedTuple):
@@ -70,13 +70,14 @@ class Asking(NamedTuple):
 
 
 def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter, *,
-             batch: bool = False) -> Estimate:
+             batch: bool = False, tried: float | None = None) -> Estimate:
     """Estimate a labeling run over the matching features from the prompts of eight of them.
 
     At least, candidates turn out the same and none is revised; at most, all differ and each feature is revised once.
 
     Args:
         batch: it is asked in batches, at their price.
+        tried: seconds of an answer that was not stored, for a model that is not known otherwise.
 
     Raises:
         StoreError: the filter is not valid.
@@ -85,9 +86,11 @@ def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: Fe
         items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
         each = runs.seconds_a_label(work, config.provider, config.model)
     low, high = _means(_queued(items), lambda item: _labeling(engine, item["feature_id"], config))
-    calls = low.labels + low.judging + high.labels + high.judging
-    return _estimate(config, items, (low, high), BARE if config.provider == "embedded" else ANSWER,
-                     each and each * calls / 2, batch)
+    if each is None and tried is not None:
+        each = tried, tried
+    if each is not None:
+        each = each[0] * (low.labels + low.judging), each[1] * (high.labels + high.judging)
+    return _estimate(config, items, (low, high), BARE if config.provider == "embedded" else ANSWER, each, batch)
 
 
 def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter, *,
@@ -109,12 +112,12 @@ def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wan
 
 
 def _estimate(config: RunConfig, items: list[dict], asked: tuple[Asking, Asking], answer: tuple[int, int],
-              each: float | None, batch: bool) -> Estimate:
+              each: tuple[float, float] | None, batch: bool) -> Estimate:
     """
     Args:
         asked: of a feature, at least and at most.
         answer: tokens of a label, few and many.
-        each: seconds for a feature, None when not known.
+        each: seconds for a feature, few and many; None when not known.
     """
     count = len(_queued(items))
     calls = tuple(round(count * (one.labels + one.judging)) for one in asked)
@@ -129,7 +132,7 @@ def _estimate(config: RunConfig, items: list[dict], asked: tuple[Asking, Asking]
     return Estimate(
         features=count, skipped=len(items) - count, calls=calls, prompt_tokens=prompt, completion_tokens=completion,
         cost=None if None in costs else (costs[0], costs[1]), free=config.provider in FREE,
-        seconds=None if each is None or batch else each * count / width)
+        seconds=None if each is None or batch else (each[0] * count / width, each[1] * count / width))
 
 
 def _queued(items: list[dict]) -> list[dict]:

@@ -144,10 +144,16 @@ def failures_by_reason(work: Session, run_id: int, state: str = "failed") -> lis
     return [tuple(row) for row in work.exec(query)]
 
 
-def failed_items(work: Session, run_id: int, limit: int = 100) -> list[tuple[int, RunItem]]:
-    """``(feature index, item)`` of failed items, in order of index: reason and raw reply are on the item."""
+def failed_items(work: Session, run_id: int, limit: int = 100, kind: str | None = None) -> list[tuple[int, RunItem]]:
+    """``(feature index, item)`` of failed items, in order of index: reason and raw reply are on the item.
+
+    Args:
+        kind: only those that failed for reasons of this kind.
+    """
     query = (select(Feature.index, RunItem).join(RunItem, col(RunItem.feature_id) == Feature.id)
              .where(RunItem.run_id == run_id, RunItem.state == "failed").order_by(col(Feature.index)).limit(limit))
+    if kind is not None:
+        query = query.where(RunItem.reason_kind == kind)
     return [tuple(row) for row in work.exec(query)]
 
 

@@ -138,7 +138,7 @@ def test_an_estimate_brackets_what_the_run_then_uses(engine, toy, server):
     with session(engine) as work:
         run = runs.get_run(work, run_id)
     assert before.prompt_tokens[0] <= run.prompt_tokens <= before.prompt_tokens[1]
-    assert estimate(engine, toy, config, EVERYTHING).seconds > 0
+    assert estimate(engine, toy, config, EVERYTHING).seconds[0] > 0
     priced = estimate(engine, toy, LabelConfig(provider="openai", model="gpt-4o-mini"), EVERYTHING)
     assert 0 < priced.cost[0] < priced.cost[1]
     assert estimate(engine, toy, LabelConfig(), EVERYTHING).free

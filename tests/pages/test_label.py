@@ -88,7 +88,7 @@ def test_failures_are_grouped_and_can_be_retried(engine, toy, server):
     with session(engine) as work:
         assert run_counts(work, 1)["failed"] == 11
         assert get_feature(work, toy, 0)[1] is None, "a failure is never a label"
-    assert any("11 failed" in expander.label for expander in test.expander)
+    assert "11 × prose" in words(test).replace("\\", ""), "grouped by reason"
     assert any("rather <b>not</b> say" in code.value for code in test.code), "the raw reply can be read"
     server.answer = OpenAIServer().answer
     press(test, "Retry 11 failed")
