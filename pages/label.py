@@ -12,7 +12,7 @@ from mistudio.jobs.labeling import start_run
 from mistudio.label.config import LabelConfig
 from mistudio.label.prompts.templates import USUAL, label_templates
 from mistudio.store.engine import session
-from mistudio.store.runs import list_runs
+from mistudio.store.tables import Run
 from mistudio.ui.acting import ELSEWHERE, FORMS
 from mistudio.ui.distilling import distill_form
 from mistudio.ui.live import show_live
@@ -48,7 +48,8 @@ def run_in_url(here: Here) -> int | None:
     """The run of this extraction in ``?run=``, if there is one."""
     text = st.query_params.get("run", "")
     with session(here.engine) as work:
-        return next((run.id for run in list_runs(work, here.id) if str(run.id) == text), None)
+        run = work.get(Run, int(text)) if text.isdecimal() and len(text) < 10 else None
+    return run.id if run is not None and run.extraction_id == here.id else None
 
 
 def label_form(here: Here, *, busy: bool) -> str | None:
@@ -57,7 +58,7 @@ def label_form(here: Here, *, busy: bool) -> str | None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("1 · Who labels")
-        choice = choose_provider(role=role)
+        choice = choose_provider(role=role, titled=False)
         st.subheader("2 · Which features")
         wanted = choose_features(here, "unlabeled", offered, key=key)
         with st.expander("Options", icon=":material/tune:"):

@@ -25,14 +25,15 @@ ELSEWHERE = ("provider", "model", "base_url", "prompt")
 
 def run_actions(here: Here, run: Run, counts: dict[str, int], api_key: str | None) -> None:
     """One row of buttons: those that make sense now."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if run.state in ACTIVE:
             _stop_buttons(here, run)
             return
         if counts["done"]:
             link("pages/review.py", "Review the labels", ":material/rate_review:", extraction_id=here.id)
-        if counts["done"] and run.kind == "label":
-            link("pages/label.py", "Score the labels", ":material/speed:", extraction_id=here.id, job="Score")
+        if counts["done"] and run.kind == "label" and st.button(
+                "Score the labels", icon=":material/speed:", key=f"score-{run.id}", on_click=_open_scores):
+            st.rerun(scope="app")
         if run.state in RESUMABLE and counts["queued"]:
             _resume(here, run, counts["queued"], api_key)
         if counts["failed"] and st.button(f"Retry {counts['failed']:,} failed", icon=":material/refresh:",
@@ -89,6 +90,10 @@ def _again(here: Here, run: Run, api_key: str | None, *, failed_too: bool = Fals
 def show_run(run_id: int) -> None:
     """Let the page show this run, also when it is loaded again."""
     st.query_params["run"] = str(run_id)
+
+
+def _open_scores() -> None:
+    st.session_state["job"] = FORMS["score"][0]
 
 
 def _repeat(run: Run) -> None:

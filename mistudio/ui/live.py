@@ -81,7 +81,9 @@ def _numbers(run: Run, counts: dict[str, int], finished: int) -> None:
 
 
 def _used(run: Run) -> str:
-    parts = [f"{run.prompt_tokens:,} prompt tokens", f"{run.completion_tokens:,} answer tokens", f"cost: {spend(run)}"]
+    parts = [f"{run.prompt_tokens:,} prompt tokens", f"{run.completion_tokens:,} answer tokens"]
+    if not pays(run.config):
+        parts.append(f"cost: {spend(run)}")
     limits = [dollars(run.config["budget_dollars"])] if run.config.get("budget_dollars") else []
     limits += [f"{run.config['budget_tokens']:,} tokens"] if run.config.get("budget_tokens") else []
     return " · ".join([*parts, *(f"budget: {limit}" for limit in limits)])
@@ -98,10 +100,12 @@ def _landed(here: Here, run: Run) -> None:
         st.caption(f"The first {run.kind}s will appear here." if run.state in ACTIVE else f"No {run.kind} came of it.")
         return
     key = f"landed-{run.id}"
-    before = st.session_state.get(key, set())
-    st.session_state[key] = {feature.id for feature, *_rest in landed}
+    seen, shown = st.session_state.get(key, set()), {feature.id for feature, *_rest in landed}
+    st.session_state[key] = shown
+    if not seen & shown:
+        seen = set()  # where all are new, none stands out
     rows = "".join(
-        f'<div class="ms-landed{"" if not before or feature.id in before else " ms-new"}">'
+        f'<div class="ms-landed{" ms-new" if seen and feature.id not in seen else ""}">'
         f'<a class="ms-small" href="browse?x={here.id}&amp;f={feature.index}" target="_self">{feature.index}</a>'
         f'<div><b>{escape(label.text)}</b>{scores}</div>'
         f'{best_example_html(examples, feature.max_activation, vocabulary)}</div>'

@@ -20,6 +20,8 @@ from mistudio.ui.tokens import markdown_safe
 from mistudio.ui.wording import asked, duration, spend
 
 SHOWN_RUNS = 8
+# Somebody is to decide about these, so they are open.
+TO_GO_ON = ("waiting", "paused", "interrupted")
 
 
 def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
@@ -34,7 +36,8 @@ def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
         title = (f"Run {run.id} · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(asked(run))} · "
                  f"{counts['done']:,} {DOES[run.kind][1]}"
                  + (f", {counts['failed']:,} failed" if counts["failed"] else ""))
-        with st.expander(title, icon=":material/history:", key=f"past-{run.id}", on_change="rerun") as opened:
+        with st.expander(title, icon=":material/history:", key=f"past-{run.id}", on_change="rerun",
+                         expanded=run.state in TO_GO_ON) as opened:
             if opened.open:
                 _details(here, run, counts, api_key)
 

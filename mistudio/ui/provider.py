@@ -47,7 +47,7 @@ class Choice:
             return ""
         if self.provider == "openai" and not self.api_key and address_of("openai", self.base_url) == OPENAI:
             return "Type an API key to start."
-        return "" if self.model else "Choose a model to start."
+        return "" if self.model else "Choose a model to start; Test connection lists them."
 
     @property
     def ready(self) -> bool:
@@ -65,15 +65,17 @@ def known_key() -> str | None:
         return None
 
 
-def choose_provider(*, horizontal: bool = True, role: str = "labeler") -> Choice:
+def choose_provider(*, horizontal: bool = True, role: str = "labeler", titled: bool = True) -> Choice:
     """The widgets. What is chosen stays for the browser session, on every page.
 
     Args:
         role: ``labeler`` or ``judge``.
+        titled: whether to say what is chosen; not below a heading that does.
     """
     title, offered, prefix = ROLES[role]
     provider = st.radio(title, offered, key=f"{prefix}provider", format_func=NAMES.get, horizontal=horizontal,
-                        captions=[CAPTIONS[name] for name in offered], persist_state="session")
+                        captions=[CAPTIONS[name] for name in offered], persist_state="session",
+                        label_visibility="visible" if titled else "collapsed")
     if provider == "none":
         return Choice(provider, "", None, None)
     if provider == "embedded":

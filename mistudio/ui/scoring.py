@@ -29,7 +29,7 @@ def score_form(here: Here, *, busy: bool) -> str | None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("1 · Who judges")
-        choice = choose_provider(role=role)
+        choice = choose_provider(role=role, titled=False)
         st.subheader("2 · Which labels")
         wanted = choose_features(here, "labeled", offered, key=key)
         with st.expander("Options", icon=":material/tune:"):

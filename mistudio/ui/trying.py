@@ -67,15 +67,16 @@ def _trying(here: Here, config: LabelConfig, wanted: FeatureFilter, choice: Choi
             asked = st.button("Try it", icon=":material/science:", disabled=not choice.ready,
                               help=f"Ask {in_words(choice)} about this feature, with the options above. Nothing is "
                                    "stored." if choice.ready else choice.missing.replace("to start", "first"))
-            view = st.segmented_control("Show", ["Answer", "Prompt"], key="trial_view", default="Answer", required=True,
-                                        label_visibility="collapsed")
         if asked:
             with st.spinner(f"Asking {in_words(choice)}"):
                 st.session_state["trial"] = _ask(here, index, config, choice)
+            st.rerun(scope="app")  # the estimate knows more now
         left, right = st.columns(2, gap="medium")
         with left.container(height=HEIGHT):
             _examples(here, feature, label)
         with right.container(height=HEIGHT):
+            view = st.segmented_control("Show", ["Answer", "Prompt"], key="trial_view", default="Answer", required=True,
+                                        label_visibility="collapsed")
             if view == "Prompt":
                 st.caption("What is sent, word for word. It follows every option above.")
                 st.code(preview(here.engine, feature.id, config).text, language=None, wrap_lines=True)
@@ -89,11 +90,13 @@ def _usable(wanted: FeatureFilter) -> FeatureFilter:
 
 
 def _chosen(here: Here, wanted: FeatureFilter) -> int:
-    """The feature to try; the first of those that are to be labeled, until another is chosen."""
-    if st.session_state.get("trial_feature") is None:
+    """The feature to try: the first of those that are to be labeled, until another is chosen."""
+    of = (here.id, wanted)
+    if st.session_state.get("trial_feature") is None or st.session_state.get("trial_of") != of:
+        st.session_state["trial_of"] = of
         with session(here.engine) as work:
             st.session_state["trial_feature"] = neighbours(work, here.id, _usable(wanted), -1)[1] or 0
-    return min(int(st.session_state["trial_feature"]), here.extraction.d_sae - 1)
+    return int(st.session_state["trial_feature"])
 
 
 def _another(here: Here, wanted: FeatureFilter) -> None:

@@ -12,6 +12,8 @@ HERE = "nothing, it runs on your machine"
 
 def duration(seconds: float) -> str:
     """Seconds in words that fit their size."""
+    if seconds < 0.95:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -182,7 +182,7 @@ def explained(error: openai.OpenAIError, model: str, client: OpenAI) -> Provider
 
 def _words(error: openai.OpenAIError, model: str, client: OpenAI) -> tuple[str, str]:
     """What happened and what to do, without the key."""
-    server = f"{client.base_url.scheme}://{client.base_url.host}"
+    server = f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return (f"{server} refuses the API key.",
                 "Check the key. A key from OPENAI_API_KEY is sent only to OpenAI or to OPENAI_BASE_URL.")
