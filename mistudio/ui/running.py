@@ -18,6 +18,7 @@ from mistudio.ui.wording import duration
 ACTIVE = ("queued", "running")
 # The speed is that of the latest observations, as soon as they span so many seconds.
 OBSERVATIONS, SPAN = 60, 5.0
+FEW_SECONDS = 5
 
 
 def active_run(engine: Engine, extraction_id: int | None = None) -> Run | None:
@@ -52,7 +53,10 @@ def speed_in_words(rate: float) -> str:
 
 def time_left(run: Run, counts: dict[str, int], rate: float) -> str:
     """How long the run will go on, in words."""
-    return duration(counts["queued"] / rate) if rate and run.state in ACTIVE else "–"
+    if not rate or run.state not in ACTIVE:
+        return "–"
+    seconds = counts["queued"] / rate
+    return duration(seconds) if seconds >= FEW_SECONDS else f"under {FEW_SECONDS} s"
 
 
 def show_running(engine: Engine) -> None:

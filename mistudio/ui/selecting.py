@@ -70,7 +70,7 @@ def in_words(wanted: FeatureFilter) -> str:
     if not wanted.indices:
         return filters.in_words(wanted)
     text = format_indices(wanted.indices)
-    return f"features {text if len(text) <= LONGEST else text[:LONGEST] + '…'}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def stored_filter(config: dict) -> FeatureFilter:

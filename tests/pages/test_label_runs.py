@@ -87,7 +87,7 @@ def test_a_past_run_tells_its_settings_and_can_be_repeated(engine, toy, server):
     test.session_state["past-1"] = True
     test.run()
     said = words(test).replace("\\", "")
-    assert f"openai gpt-old at {server.base_url}" in said and "features 0-2,7" in said
+    assert f"openai gpt-old at {server.base_url}" in said and "Features: 0-2,7" in said
     assert "Examples shown 7" in said and "One-token features by statistics" in said and "4 queued" in said
     press(test, "Repeat with these settings")
     assert test.radio(key="provider").value == "openai" and test.text_input(key="model_openai").value == "gpt-old"
