@@ -15,6 +15,8 @@ from mistudio.store.runs import beat
 from mistudio.store.scores import add_score, scored
 from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
 
+# States of features that nobody can name.
+UNNAMED = ("dead", "rare")
 PROTECTED = "a person wrote or approved its label"
 # What closing items says, prepared once: to build such statements anew takes longer than to run them.
 _ITEMS, _RUNS = RunItem.__table__, Run.__table__
@@ -78,6 +80,31 @@ def plan_labels(work: Session, extraction_id: int, wanted: FeatureFilter, *, rep
         items.append({"feature_id": feature_id, "state": "skipped" if kind else "queued", "reason_kind": kind,
                       "reason": reason})
     return items
+
+
+def outline_labels(work: Session, extraction_id: int, wanted: FeatureFilter, sampled: int, *,
+                   replace_human: bool = False) -> tuple[int, int, list[int]]:
+    """What ``plan_labels`` comes to, without a row a feature.
+
+    Returns:
+        How many items are queued, how many are skipped, and ids of up to so many features of queued ones, spread evenly
+        over the indices.
+    """
+    kept = () if replace_human else PROTECTED_STATES
+    counted = matching(select(Feature.state, Feature.label_state, func.count()), extraction_id, wanted)
+    rows = work.exec(counted.group_by(col(Feature.state), col(Feature.label_state))).all()
+    queued = sum(count for state, label_state, count in rows if state not in UNNAMED and label_state not in kept)
+    at = col(Feature.index)
+    usable = matching(select(Feature.index, Feature.id), extraction_id, wanted).where(
+        col(Feature.state).not_in(UNNAMED), col(Feature.label_state).not_in(kept)).limit(1)
+    found = set()
+    ends = [row for order in (at, at.desc()) for row in work.exec(usable.order_by(order))]
+    if ends:
+        least, most = ends[0][0], ends[-1][0]
+        for place in range(sampled):
+            near = usable.where(at >= least + round((most - least) * place / max(sampled - 1, 1))).order_by(at)
+            found.update(feature_id for _index, feature_id in work.exec(near))
+    return queued, sum(count for *_states, count in rows) - queued, sorted(found)
 
 
 def plan_scores(work: Session, extraction_id: int, wanted: FeatureFilter, judges: dict[str, str], *,

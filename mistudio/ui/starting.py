@@ -10,8 +10,7 @@ from mistudio.jobs.estimate import Estimate
 from mistudio.jobs.work import provider_of
 from mistudio.label.cost import price
 from mistudio.run.config import RunConfig
-from mistudio.store.engine import session
-from mistudio.store.features import FeatureFilter, count_features
+from mistudio.store.filtering import FeatureFilter
 from mistudio.ui.acting import show_run
 from mistudio.ui.options import choose_options
 from mistudio.ui.page import Here, guard
@@ -40,12 +39,11 @@ def before_start(here: Here, config: RunConfig, wanted: FeatureFilter | None, ch
         if wanted is None:
             st.caption("Choose features to see what the run takes.")
             return
-        with session(here.engine) as work:
-            if not count_features(work, here.id, wanted):
-                st.info(f"No feature matches, so there is nothing to {verb.lower()}.", icon=":material/info:")
-                return
         found = _estimated(here.id, verb, config.model_dump_json(), wanted.as_dict(), str(here.engine.url),
                            estimating.keywords, estimating, here, config, wanted)
+        if not found.features + found.skipped:
+            st.info(f"No feature matches, so there is nothing to {verb.lower()}.", icon=":material/info:")
+            return
         show_estimate(found, verb)
         if pays(config):
             config = type(config).checked(**config.model_dump() | _budget(config, found))
