@@ -23,7 +23,7 @@ from mistudio.score.methods import judge_calls, shown_in
 from mistudio.score.trials import Trials, draw_trials
 from mistudio.store import Extraction, Feature, Label, runs, session
 from mistudio.store.features import FeatureFilter
-from mistudio.store.items import outline_labels, plan_scores
+from mistudio.store.items import outline_labels, plan_scores, spread_evenly
 
 SAMPLED = 8
 # English prose runs to about 4.5 characters a token, code and marks to about 2.8; no tokenizer is loaded for this.
@@ -110,8 +110,7 @@ def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wan
         each = runs.seconds_a_score(work, config.judges)
     queued = [item for item in items if item["state"] == "queued"]
     tried = 1 + (1.0 if len(queued) <= FEW else config.baseline)
-    places = np.unique(np.linspace(0, len(queued) - 1, SAMPLED).round().astype(int)) if queued else ()
-    asked = _means([queued[place] for place in places], lambda item: 2 * (_scoring(engine, item, config),))
+    asked = _means(spread_evenly(queued, SAMPLED), lambda item: 2 * (_scoring(engine, item, config),))
     each_tried = tuple(Asking().plus(one, tried) for one in asked)
     return _estimate(config, (len(queued), len(items) - len(queued)), each_tried, ANSWER, each, batch)
 

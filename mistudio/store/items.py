@@ -1,8 +1,8 @@
 """The items of a run: which features it takes, which wait, and what came of each, stored in one transaction."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Float, Integer, bindparam, case, func, update
 from sqlalchemy.orm import make_transient
@@ -13,10 +13,13 @@ from mistudio.store.filtering import FeatureFilter, matching
 from mistudio.store.labels import add_to_history, make_current
 from mistudio.store.runs import beat
 from mistudio.store.scores import add_score, scored
-from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
+from mistudio.store.tables import Extraction, Feature, Label, Run, RunItem, Score, now
 
+# Places among the features where an outline looks for a sample.
+LOOKED_AT = 512
 # States of features that nobody can name.
 UNNAMED = ("dead", "rare")
+T = TypeVar("T")
 PROTECTED = "a person wrote or approved its label"
 # What closing items says, prepared once: to build such statements anew takes longer than to run them.
 _ITEMS, _RUNS = RunItem.__table__, Run.__table__
@@ -64,6 +67,13 @@ class Outcome:
     text: str = ""
 
 
+def spread_evenly(found: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, from the first to the last."""
+    if len(found) <= most:
+        return list(found)
+    return [found[round(place * (len(found) - 1) / max(most - 1, 1))] for place in range(most)]
+
+
 def plan_labels(work: Session, extraction_id: int, wanted: FeatureFilter, *, replace_human: bool = False) -> list[dict]:
     """One item for each matching feature, in order of index: queued, or skipped with the reason."""
     query = matching(select(Feature.id, Feature.state, Feature.active_tokens, Feature.label_state), extraction_id,
@@ -94,17 +104,15 @@ def outline_labels(work: Session, extraction_id: int, wanted: FeatureFilter, sam
     counted = matching(select(Feature.state, Feature.label_state, func.count()), extraction_id, wanted)
     rows = work.exec(counted.group_by(col(Feature.state), col(Feature.label_state))).all()
     queued = sum(count for state, label_state, count in rows if state not in UNNAMED and label_state not in kept)
-    at = col(Feature.index)
-    usable = matching(select(Feature.index, Feature.id), extraction_id, wanted).where(
-        col(Feature.state).not_in(UNNAMED), col(Feature.label_state).not_in(kept)).limit(1)
-    found = set()
-    ends = [row for order in (at, at.desc()) for row in work.exec(usable.order_by(order))]
-    if ends:
-        least, most = ends[0][0], ends[-1][0]
-        for place in range(sampled):
-            near = usable.where(at >= least + round((most - least) * place / max(sampled - 1, 1))).order_by(at)
-            found.update(feature_id for _index, feature_id in work.exec(near))
-    return queued, sum(count for *_states, count in rows) - queued, sorted(found)
+    usable = matching(select(Feature.id), extraction_id, wanted).where(
+        col(Feature.state).not_in(UNNAMED), col(Feature.label_state).not_in(kept)).order_by(col(Feature.index))
+    # Of very many, a few hundred places are looked at: to read the ids of all takes longer than to label one.
+    d_sae = work.get_one(Extraction, extraction_id).d_sae
+    places = range(0, d_sae, max(1, d_sae // LOOKED_AT))
+    found = work.exec(usable.where(col(Feature.index).in_(places)) if queued > LOOKED_AT else usable).all()
+    if len(found) < min(sampled, queued):
+        found = work.exec(usable).all()
+    return queued, sum(count for *_states, count in rows) - queued, spread_evenly(found, sampled)
 
 
 def plan_scores(work: Session, extraction_id: int, wanted: FeatureFilter, judges: dict[str, str], *,

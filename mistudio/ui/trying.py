@@ -102,10 +102,11 @@ def _chosen(here: Here, wanted: FeatureFilter) -> int:
 def _another(here: Here, wanted: FeatureFilter) -> None:
     """Go on to the next one, and from the last to the first."""
     with guard(), session(here.engine) as work:
-        usable = _usable(wanted)
-        now = st.session_state["trial_feature"]
-        following = neighbours(work, here.id, usable, now)[1]
-        st.session_state["trial_feature"] = following or neighbours(work, here.id, usable, -1)[1] or now
+        for after in (st.session_state["trial_feature"], -1):
+            following = neighbours(work, here.id, _usable(wanted), after)[1]
+            if following is not None:
+                st.session_state["trial_feature"] = following
+                return
 
 
 def _ask(here: Here, index: int, config: LabelConfig, choice: Choice) -> Trial:
@@ -141,7 +142,7 @@ def _answer(here: Here, index: int, config: LabelConfig) -> None:
         return
     if not trial.made.labels:
         show_error(trial.error)
-        if isinstance(trial.error, ReplyError) or trial.made.total.reply:
+        if isinstance(trial.error, ReplyError):
             _reply(trial.made.total.reply)
         return
     chosen = trial.made.kept or trial.made.labels[-1][0]
