@@ -49,6 +49,8 @@ def _live(here: Here, run_id: int, api_key: str | None, was_active: bool) -> Non
         _numbers(run, counts, finished)
         show_message(here, run)
         run_actions(here, run, counts, api_key)
+        if run.state not in ACTIVE and not finished:
+            return
         height = HEIGHT if run.state in ACTIVE else HEIGHT_ENDED
         landed, failed = st.columns([5, 3], gap="small")
         with landed.container(height=height):

@@ -10,7 +10,7 @@ from mistudio.jobs.candidates import Made
 from mistudio.jobs.labeling import keep, try_one
 from mistudio.label.config import LabelConfig
 from mistudio.label.one import preview
-from mistudio.label.providers import make_provider
+from mistudio.label.providers import IN_PROCESS, make_provider
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, get_feature, neighbours
 from mistudio.store.tables import Feature, Label
@@ -44,6 +44,8 @@ class Trial:
 def tried_seconds(config: LabelConfig) -> float | None:
     """How long one answer took in this session's trial, if that asked the same model."""
     trial: Trial | None = st.session_state.get("trial")
+    if config.provider in IN_PROCESS:  # many at a time are much quicker than one alone
+        return None
     if trial is None or not trial.made.labels or (trial.config.provider, trial.config.model) != (
             config.provider, config.model):
         return None

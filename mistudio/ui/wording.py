@@ -34,7 +34,9 @@ def spend(run: Run) -> str:
     """What a run cost so far; never a zero for what is not known."""
     if not pays(run.config):
         return HERE
-    return "unknown" if run.cost is None else dollars(run.cost)
+    if run.cost is not None:
+        return dollars(run.cost)
+    return "unknown" if run.prompt_tokens else "–"
 
 
 def asked(run: Run) -> str:
