@@ -23,8 +23,8 @@ def choose_features(here: Here, usual: str, offered: tuple[str, ...], *, key: st
     only = st.query_params.get("only", "")
     names = [name for name in offered if name != "filter" or only or st.query_params.get("what") == "filter"]
     first = st.query_params.get("what", usual)
-    what = st.segmented_control("Which features", names, format_func=WHAT.get, required=True, key=f"what_{key}", wrap=True,
-                                label_visibility="collapsed",
+    what = st.segmented_control("Which features", names, format_func=WHAT.get, required=True, key=f"what_{key}",
+                                label_visibility="collapsed", wrap=True,
                                 default=first if first in names else usual)
     if what in ("unlabeled", "labeled"):
         return FeatureFilter(labels=what)
