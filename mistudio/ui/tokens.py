@@ -45,9 +45,13 @@ STYLE = """
 .ms-one-line {overflow: hidden; text-overflow: ellipsis; white-space: nowrap;}
 [data-testid="stElementContainer"]:has(> .stHtml > .ms-one-line) {flex: 1 1 0; min-width: 0;}
 @media (max-width: 640px) {[data-testid="stColumn"]:has(.st-key-browse-detail) {order: -1;}}
-.ms-landed {display: grid; grid-template-columns: 4.2rem minmax(9rem, 17rem) 1fr; gap: .9rem; padding: .45rem .1rem;
+.ms-landed {display: grid; grid-template-columns: 3.2rem minmax(8rem, 14rem) 1fr; gap: .9rem; padding: .45rem .1rem;
   align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-landed b {font-weight: 620;}
+.ms-new {animation: ms-new 1.5s ease-out;}
+@keyframes ms-new {from {background: color-mix(in srgb, currentColor 9%, transparent);} to {background: transparent;}}
+@media (prefers-reduced-motion: reduce) {.ms-new {animation: none;}}
+@media (max-width: 640px) {.ms-landed {grid-template-columns: 3rem 1fr;} .ms-landed > .ms-text {grid-column: 1 / -1;}}
 </style>
 """
 _MARKS = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥"}
