@@ -1,4 +1,4 @@
-"""Labels that a person is to choose from: stored beside the others, tried on the same windows, current only by choice."""
+"""Labels for a person to choose from: stored beside the others, tried on the same windows, current only by choice."""
 
 import json
 
