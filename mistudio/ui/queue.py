@@ -1,12 +1,13 @@
 """Which features Review goes through and in which order, and the way of this session through them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import streamlit as st
 from sqlmodel import Session
 
 from mistudio.store.engine import session
-from mistudio.store.features import FeatureFilter, Sort, list_features, neighbours
+from mistudio.store.features import FeatureFilter, Sort, neighbours
 from mistudio.store.items import failed_items
 from mistudio.store.runs import list_runs
 from mistudio.ui import filters
@@ -33,8 +34,12 @@ class Queue:
 
     def first(self, work: Session, extraction_id: int) -> int | None:
         """The index that comes first; None where nothing waits."""
-        found = list_features(work, extraction_id, self.wanted, sort=self.sort, descending=self.descending, limit=1)
-        return found[0][0].index if found else None
+        return self.around(work, extraction_id, -1)[1]
+
+    def around(self, work: Session, extraction_id: int, index: int,
+               but: Collection[int] = ()) -> tuple[int | None, int | None]:
+        """Indices before and after a feature in this order, passing over some."""
+        return neighbours(work, extraction_id, self.wanted, index, self.sort, descending=self.descending, but=but)[:2]
 
 
 def choose_queue(here: Here) -> Queue:
@@ -106,11 +111,11 @@ def walk(work: Session, here: Here, queue: Queue, index: int, *, waiting: int) -
     if way.step_to(index):
         way.before = way.after = None
         if waiting:
-            way.before, way.after, _place = neighbours(work, here.id, queue.wanted, index, queue.sort,
-                                                       descending=queue.descending)
-            if way.after is None:
-                first = queue.first(work, here.id)
-                way.after = first if first != index else None
+            # What was opened has sunk, and may lie ahead again: it is not shown twice before all others were.
+            way.before, way.after = queue.around(work, here.id, index, way.visited)
+            for but in (way.visited, [index]):
+                if way.after is None:
+                    way.after = queue.around(work, here.id, -1, but)[1]
     return way.around()
 
 

@@ -155,3 +155,9 @@ def test_the_grid_holds_every_feature_that_fired(engine, labeled):
         assert grid.density[0] < 0.001 < 0.011 < grid.density[-1]
         assert grid.maximum[0] < 10 < 20 < grid.maximum[-1]
         assert density_grid(work, labeled, FeatureFilter(states=("dead",))) is None
+
+
+def test_some_may_be_passed_over_on_the_way(engine, toy):
+    with session(engine) as work:
+        assert neighbours(work, toy, FeatureFilter(), 4, but=(3, 5, 6)) == (2, 7, 4)
+        assert neighbours(work, toy, FeatureFilter(), -1, "density", descending=True, but=(10,))[1] == 9
