@@ -11,7 +11,7 @@ from mistudio.ui.bulk import many_at_once
 from mistudio.ui.editing import edit_form, start_editing
 from mistudio.ui.feature import facts, label_html, show_examples, show_history, show_notes, show_statistics
 from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
-from mistudio.ui.queue import Queue, choose_queue, forget_way, walk
+from mistudio.ui.queue import Queue, begin, choose_queue, walk
 from mistudio.ui.regenerating import Wish, choose_how, regenerate, show_proposals
 from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import markdown_safe
@@ -28,11 +28,10 @@ def main(here: Here) -> None:
         index = feature_in_url()
         if index is None and waiting:
             index = queue.first(work, here.id)
+            go(index)  # it sinks in the queue once it is open, and is to stay in view
     judged = counts.approved + counts.rejected
     st.progress(judged / max(counts.labeled + counts.rejected, 1),
                 text=f"{judged:,} of {counts.labeled + counts.rejected:,} labels judged · {waiting:,} in this queue")
-    if waiting:
-        many_at_once(here, queue)
     if index is None:
         nothing_left(here, queue)
         return
@@ -74,6 +73,8 @@ def review(here: Here, queue: Queue, index: int, waiting: int) -> None:
             show_history(here, feature, key="review")
         with st.expander("Note", icon=":material/edit_note:"):
             show_notes(here, feature, key="review")
+        if waiting:
+            many_at_once(here, queue)
     with right:
         evidence(here, feature, label)
     with tools:
@@ -150,9 +151,9 @@ def undo(here: Here) -> None:
         undone = judging.undo(here.engine)
         if undone is not None:
             st.toast(markdown_safe(undone.said), icon=":material/undo:")
-            go(undone.index)
             if undone.index is None:
-                forget_way()
+                begin()
+            go(undone.index)
 
 
 def go(index: int | None) -> None:

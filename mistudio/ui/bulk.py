@@ -9,7 +9,7 @@ from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, count_features
 from mistudio.ui import filters, judging
 from mistudio.ui.page import Here, guard, link
-from mistudio.ui.queue import Queue, forget_way
+from mistudio.ui.queue import Queue, begin
 from mistudio.ui.tokens import markdown_safe
 
 # What can be done, and the verdict it is.
@@ -77,8 +77,7 @@ def _do(here: Here, wanted: FeatureFilter, verdict: str) -> None:
     with guard():
         count = judging.judge_all(here.engine, here.id, wanted, verdict)
         st.toast(f"{count:,} labels are {verdict} now. Undo takes it back.", icon=":material/done_all:")
-        forget_way()
-        st.query_params.pop("f", None)
+        begin()
 
 
 def _relabel(here: Here, wanted: FeatureFilter) -> None:

@@ -1,4 +1,4 @@
-"""A label of a person's own: the form opens at a key, with the text marked, so that typing replaces it."""
+"""A label of a person's own: the form opens at a key, with the cursor at the end of the label."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ _FOCUS = """<script>/* %d */(() => {
   const until = performance.now() + 5000;
   const look = () => {
     const field = document.querySelector('.st-key-edit-fields input');
-    if (field) { field.focus(); field.select(); }
+    if (field) { field.focus(); field.setSelectionRange(field.value.length, field.value.length); }
     else if (performance.now() < until) requestAnimationFrame(look);
   };
   look();

@@ -48,8 +48,8 @@ def choose_queue(here: Here) -> Queue:
     names = [name for name in QUEUES if name != "Filter" or only]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.segmented_control("Queue", names, key="queue", bind="query-params", required=True,
-                                    default="Filter" if only else QUEUES[0], width="stretch")
-        order = st.selectbox("Order", list(ORDERS), key="order", bind="query-params", width=170,
+                                    default="Filter" if only else QUEUES[0], width="stretch", on_change=begin)
+        order = st.selectbox("Order", list(ORDERS), key="order", bind="query-params", width=170, on_change=begin,
                              help="Need: low scores, high density, judges that disagree, and what nobody has opened "
                                   "come first.")
     if name == "Filter":
@@ -119,7 +119,8 @@ def walk(work: Session, here: Here, queue: Queue, index: int, *, waiting: int) -
     return way.around()
 
 
-def forget_way() -> None:
-    """Begin anew: what lies around the open feature may have been judged."""
+def begin() -> None:
+    """Go to what comes first in the queue now."""
     st.session_state.pop("way", None)
+    st.query_params.pop("f", None)
 
