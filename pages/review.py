@@ -56,7 +56,7 @@ def review(here: Here, queue: Queue, index: int, waiting: int) -> None:
         new = not feature.seen
         if new:
             annotate(work, feature.id, seen=True)
-    tools = st.container(horizontal=True, vertical_alignment="center", key="review-tools")
+    tools = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="review-tools")
     show_proposals(here, feature)
     left, right = st.columns([5, 6], gap="large")
     with left:
@@ -69,8 +69,9 @@ def review(here: Here, queue: Queue, index: int, waiting: int) -> None:
         wish = None
         with guard():
             wish = choose_how(feature)
-        with st.expander("History", icon=":material/history:"):
-            show_history(here, feature, key="review")
+        with st.expander("History", icon=":material/history:", key="review-history", on_change="rerun") as past:
+            if past.open:
+                show_history(here, feature, key="review")
         with st.expander("Note", icon=":material/edit_note:"):
             show_notes(here, feature, key="review")
         if waiting:
@@ -93,7 +94,7 @@ def reasons(feature: Feature, *, new: bool) -> str:
         found.append(f"it is active on {100 * feature.density:.2g}% of all tokens")
     if feature.disagreement is not None and feature.disagreement >= FAR_APART:
         found.append(f"detection and fuzzing are {feature.disagreement:.2f} apart")
-    return f"Worth a look: {', '.join(found)}." if found else ""
+    return f"Worth a look: {', '.join(found)}." if found else f"Its label scores {feature.score:.2f}."
 
 
 def evidence(here: Here, feature: Feature, label: Label | None) -> None:

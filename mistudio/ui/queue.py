@@ -39,7 +39,7 @@ class Queue:
     def around(self, work: Session, extraction_id: int, index: int,
                but: Collection[int] = ()) -> tuple[int | None, int | None]:
         """Indices before and after a feature in this order, passing over some."""
-        return neighbours(work, extraction_id, self.wanted, index, self.sort, descending=self.descending, but=but)[:2]
+        return neighbours(work, extraction_id, self.wanted, index, self.sort, descending=self.descending, but=but)
 
 
 def choose_queue(here: Here) -> Queue:
