@@ -115,12 +115,13 @@ def edit(engine: Engine, feature: Feature, text: str, explanation: str) -> None:
 
 
 def choose(engine: Engine, feature: Feature, label_id: int) -> None:
-    """Make a label of the feature's history current."""
+    """Make a label of the feature's history current, and measure it on the test split."""
     with session(engine) as work:
         before = _standing(current_label(work, feature.id))
         point_to(work, feature.id, label_id)
         after = _standing(work.get_one(Label, label_id))
     _remember(DoneOne(feature.id, feature.index, before, after))
+    try_labels(engine, feature.id, [label_id], "test")
 
 
 def judge_all(engine: Engine, extraction_id: int, wanted: FeatureFilter, verdict: str) -> int:
@@ -134,11 +135,12 @@ def judge_all(engine: Engine, extraction_id: int, wanted: FeatureFilter, verdict
 
 @dataclass(frozen=True)
 class Proposals:
-    """Labels to choose from: the one that was there before, then new ones, best first. ``unscored`` is why one of them
-    has no score, empty where all have; ``said`` is what came of it, in a sentence."""
+    """Labels to choose from: ``before`` is the one that was there, if any, and ``made`` the new ones, best first.
+    ``unscored`` is why one of them has no score, empty where all have; ``said`` is what came of it, in words."""
 
     feature_id: int
-    label_ids: tuple[int, ...]
+    before: int | None
+    made: tuple[int, ...]
     unscored: str
     said: str
 
@@ -162,10 +164,12 @@ def regenerate(engine: Engine, feature: Feature, config: LabelConfig, api_key: s
     if taken:
         _remember(DoneOne(feature.id, feature.index, _standing(before), _standing(best)))
         try_labels(engine, feature.id, [best.id], "test")
-    ids = tuple(label.id for label in ([before] if before else []) + made)
+    asked, new = config.candidates, tuple(label.id for label in made)
     said = [f"New label: {best.text}.", "" if taken else "The one by a person stays until you choose.",
+            f"Of {asked} answers, {asked - len(new)} said the same or could not be read." if len(new) < asked else "",
             best.evidence.get("note", "")]
-    return Proposals(feature.id, ids, try_labels(engine, feature.id, ids, "select"), " ".join(filter(None, said)))
+    why = try_labels(engine, feature.id, [*([before.id] if before else []), *new], "select")
+    return Proposals(feature.id, before.id if before else None, new, why, " ".join(filter(None, said)))
 
 
 def _standing(label: Label | None) -> tuple[int | None, str]:

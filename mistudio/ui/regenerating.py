@@ -76,7 +76,8 @@ def show_proposals(here: Here, feature: Feature) -> None:
         return
     with session(here.engine) as work:
         labels = {label.id: label for label in history(work, feature.id)}
-        found = [(labels[label_id], scores_of(work, label_id)) for label_id in made.label_ids if label_id in labels]
+        found = [(labels[label_id], scores_of(work, label_id)) for label_id in (made.before, *made.made)
+                 if label_id in labels]
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("**Choose a label**", width="content",
@@ -85,6 +86,7 @@ def show_proposals(here: Here, feature: Feature) -> None:
             st.button("Close", icon=":material/close:", type="tertiary", on_click=_close)
         for number, (column, (label, scores)) in enumerate(zip(st.columns(len(found)), found, strict=True), 1):
             with column:
+                st.caption("The one before" if label.id == made.before else "New")
                 _candidate(here, feature, label, scores, number)
         if made.unscored:
             st.caption(f"Not every label has a score: {markdown_safe(made.unscored)}")

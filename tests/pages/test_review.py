@@ -230,10 +230,20 @@ def test_candidates_stand_side_by_side_with_their_scores(engine, server):
     with session(engine) as work:
         labels = {label.text: label.id for label in history(work, get_feature(work, toy, 0)[0].id)}
     assert set(labels) == {"pattern 0", "court and law terms", "digits in numbers"}
-    test.button(key=f"choose-{labels['pattern 0']}").click().run()
-    assert stored(engine, toy, 0).text == "pattern 0"
+    assert stored(engine, toy, 0).score is not None, "the chosen one is measured on the test split"
+    test.button(key=f"choose-{labels['court and law terms']}").click().run()
+    assert stored(engine, toy, 0).text == "court and law terms" and stored(engine, toy, 0).score is not None
     press(press(test, "Undo"), "Undo")
     assert stored(engine, toy, 0).text == "pattern 0"
+
+
+def test_answers_that_say_the_same_are_shown_once(engine, server):
+    add_toy_extraction(engine, references=90)
+    server.replies += [answer("digits in numbers")] * 2
+    test = ask(visit("review", queue="Unlabeled", f=0), server)
+    test.segmented_control(key="regenerate_candidates").set_value(2).run()
+    press(test, "Label it")
+    assert "Of 2 answers, 1 said the same" in test.toast[0].value.replace("\\", "")
 
 
 def test_regenerating_never_takes_the_place_of_a_persons_label(engine, toy, server):
