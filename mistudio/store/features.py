@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import bindparam, func, insert, or_, true
+from sqlalchemy import bindparam, func, insert, true
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
@@ -57,17 +57,19 @@ def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) 
 
 
 def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter, index: int, sort: Sort = "index", *,
-               descending: bool = False) -> tuple[int | None, int | None, int]:
-    """Around a feature, among matching ones in an order: indices of the one before and the one after, and how many lie
-    before. Of an index that the extraction does not have, such as -1: the first one is after it."""
+               descending: bool = False, but: Collection[int] = ()) -> tuple[int | None, int | None]:
+    """Around a feature, among matching ones in an order: indices of the one before and the one after. Of an index that
+    the extraction does not have, such as -1: the first one is after it.
+
+    Args:
+        but: indices that are passed over.
+    """
     here = work.exec(select(place(sort)).where(Feature.extraction_id == extraction_id, Feature.index == index)).all()
     before = beside(sort, here[0], index, descending=descending, after=False) if here else []
     after = beside(sort, here[0], index, descending=descending, after=True) if here else [true()]
-    others = matching(select(Feature.index), extraction_id, wanted).where(Feature.index != index)
-    count = matching(select(func.count()).select_from(Feature), extraction_id, wanted).where(Feature.index != index)
+    others = matching(select(Feature.index), extraction_id, wanted).where(col(Feature.index).not_in({index, *but}))
     return (_first(work, others.order_by(*order(sort, descending=not descending)), before),
-            _first(work, others.order_by(*order(sort, descending=descending)), after),
-            work.exec(count.where(or_(*before))).one() if before else 0)
+            _first(work, others.order_by(*order(sort, descending=descending)), after))
 
 
 def _first(work: Session, query, conditions: list) -> int | None:

@@ -161,7 +161,7 @@ def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
     page.reload()  # typing into a page that is still being drawn is nobody's habit
     settled(page)
     index = feature_in(page)
-    page.get_by_text("Edit the label").click()
+    page.get_by_role("button", name="Edit").click()
     box = page.get_by_label("Label", exact=True)
     text = f"{box.input_value()} (checked)"
     box.fill(text)
