@@ -137,6 +137,12 @@ def best_example_html(examples: Examples | None, top: float, vocabulary: list[st
     return f'<span class="ms-text">{spans}</span>'
 
 
+def text_html(tokens: np.ndarray, activations: np.ndarray, top: float, vocabulary: list[str]) -> str:
+    """A whole text with its own line breaks; ``top`` is the activation that is strength 10."""
+    spans, _strength = _spans(tokens, activations, top, vocabulary)
+    return f'<div class="ms-text">{spans.replace("↵</span><wbr>", "↵</span><br>")}</div>'
+
+
 def trial_html(window: dict) -> str:
     """A misjudged window (as a ``Score`` keeps it): its active tokens, and the marked ones in a frame."""
     parts = []
