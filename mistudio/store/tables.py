@@ -28,7 +28,7 @@ def time_column(**kwargs) -> Any:
 
 
 class Extraction(SQLModel, table=True):
-    """One pass of model and SAE over a corpus. ``state`` is running, done, failed or cancelled."""
+    """One pass of model and SAE over a corpus. ``state`` is running, done, failed, cancelled or deleting."""
 
     id: int | None = Field(default=None, primary_key=True)
     name: str
