@@ -6,6 +6,8 @@ from mistudio.store.engine import session
 from mistudio.store.extractions import Coverage, coverage
 from mistudio.store.tables import Extraction
 from mistudio.ui.charts import coverage_chart
+from mistudio.ui.comparing import compare
+from mistudio.ui.managing import manage
 from mistudio.ui.page import Here, link, open_page
 from mistudio.ui.scores import show_quality
 from mistudio.ui.setup import offer_demo, offer_extraction, show_job
@@ -33,8 +35,17 @@ def full_home(here: Here, extraction: Extraction) -> None:
     st.caption(markdown_safe(f"{extraction.model} at {extraction.hook_point} · SAE {extraction.sae}, "
                              f"{extraction.architecture}, {extraction.d_sae:,} features · {extraction.tokens:,} tokens "
                              f"of {extraction.corpus}"))
+    working = show_job(here.engine)
+    view = st.segmented_control("View", list(VIEWS), key="view", bind="query-params", default="Overview",
+                                required=True, label_visibility="collapsed")
+    VIEWS[view](here)
+    if view == "Overview" and not working:
+        offer_extraction(here.engine)
+
+
+def overview(here: Here) -> None:
     with session(here.engine) as work:
-        counts = coverage(work, extraction.id)
+        counts = coverage(work, here.id)
     numbers = st.columns(4)
     share = 100 * counts.labeled / counts.labelable if counts.labelable else 0
     numbers[0].metric("Features", f"{counts.features:,}", border=True, height="stretch")
@@ -48,10 +59,8 @@ def full_home(here: Here, extraction: Extraction) -> None:
         st.markdown("  \n".join(f"**{count:,}** {state}: {STATES.get(state, '')}"
                                 for state, count in sorted(counts.states.items(), key=lambda item: -item[1])))
     with right, st.container(border=True):
-        next_step(counts, extraction.id)
+        next_step(counts, here.id)
     show_quality(here)
-    if not show_job(here.engine):
-        offer_extraction(here.engine)
 
 
 def next_step(counts: Coverage, extraction_id: int) -> None:
@@ -71,6 +80,9 @@ def next_step(counts: Coverage, extraction_id: int) -> None:
     st.markdown("Look something up by its meaning.")
     link("pages/search.py", "Search the features", ":material/search:", extraction_id=extraction_id)
 
+
+# Shown, and in the URL.
+VIEWS = {"Overview": overview, "Compare labels": compare, "Manage extractions": manage}
 
 with open_page("Home", needs_extraction=False) as here:
     if here.extraction is None:

@@ -11,11 +11,11 @@ from mistudio.store.space import give_back
 PART = 5000
 
 
-def delete(engine: Engine, extraction_id: int, progress: Progress) -> None:
+def delete(engine: Engine, extraction_id: int, progress: Progress) -> str:
     """Delete an extraction and everything that hangs on it; one that broke off is gone on with in the same way.
 
-    Args:
-        progress: its last detail says, as a sentence, what became of the disk space.
+    Returns:
+        a sentence about what became of the disk space.
 
     Raises:
         StoreError: there is no such extraction, it is being made, or a run of it goes on or waits for answers.
@@ -31,4 +31,4 @@ def delete(engine: Engine, extraction_id: int, progress: Progress) -> None:
     with session(engine) as work:
         delete_extraction(work, extraction_id)
     progress("Giving the space back", 0.7, "")
-    progress("Deleted", 1.0, give_back(engine))
+    return give_back(engine)

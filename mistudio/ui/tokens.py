@@ -42,6 +42,19 @@ STYLE = """
 .ms-landed {display: grid; grid-template-columns: 4.2rem minmax(9rem, 17rem) 1fr; gap: .9rem; padding: .45rem .1rem;
   align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-landed b {font-weight: 620;}
+.ms-wide {overflow-x: auto;}
+.ms-table {width: 100%; border-collapse: collapse;}
+.ms-table th, .ms-table td {text-align: left; vertical-align: baseline; padding: .4rem .6rem; overflow-wrap: anywhere;
+  min-width: 4.5rem; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
+.ms-table thead th {font-size: .84rem; font-weight: 500;}
+.ms-table td a {color: inherit;}
+.ms-table td:has(a) {min-width: 9rem;}
+.ms-table .ms-number {text-align: right; font-variant-numeric: tabular-nums; font-weight: 400;}
+@media (max-width: 640px) {
+  .stMainBlockContainer {padding: 2.6rem 1rem 2rem;}
+  .ms-landed {grid-template-columns: 3.4rem 1fr;}
+  .ms-landed > :nth-child(3) {grid-column: 2;}
+}
 </style>
 """
 _MARKS = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥"}
