@@ -82,7 +82,7 @@ def next_step(counts: Coverage, extraction_id: int) -> None:
 
 
 # Shown, and in the URL.
-VIEWS = {"Overview": overview, "Compare labels": compare, "Manage extractions": manage}
+VIEWS = {"Overview": overview, "Compare": compare, "Manage": manage}
 
 with open_page("Home", needs_extraction=False) as here:
     if here.extraction is None:

@@ -14,7 +14,7 @@ from tests.pages import html, visit, words
 from tests.pages.test_browse import name
 from tests.toy import add_toy_extraction
 
-MANAGE, COMPARE = "Manage extractions", "Compare labels"
+MANAGE, COMPARE = "Manage", "Compare"
 
 
 @pytest.fixture(autouse=True)
