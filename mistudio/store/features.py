@@ -1,13 +1,14 @@
 """Features: filter, sort and page in SQL."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, insert, or_
+import numpy as np
+from sqlalchemy import bindparam, func, insert, or_, true
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
+from mistudio.store.filtering import FeatureFilter, Sort, beside, matching, order, place
 from mistudio.store.tables import Extraction, Feature, FeatureExamples, Label
 
 # Prepared once, for all features of a run: to build statements anew takes longer than to run them.
@@ -15,76 +16,7 @@ _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
          .join(Label, col(Feature.label_id) == Label.id, isouter=True)
          .join(FeatureExamples, col(FeatureExamples.feature_id) == Feature.id, isouter=True)
          .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
-Sort = Literal["index", "density", "max_activation", "label", "confidence", "score"]
-
-
-@dataclass(frozen=True)
-class FeatureFilter:
-    """Which features are wanted; an unset field does not filter. ``text`` is a substring of label or explanation.
-
-    ``labels`` is one of unlabeled (no label, or a rejected one), labeled, unreviewed (labeled by a run, no verdict
-    yet), approved, rejected, human, scored, unscored (labeled, and not measured yet). ``score_above`` (that much or
-    more) and ``score_below`` (less) are bounds of the current label's score on the test split.
-    """
-
-    labels: str | None = None
-    states: tuple[str, ...] = ()
-    text: str = ""
-    kind: str | None = None
-    min_density: float | None = None
-    max_density: float | None = None
-    min_activation: float | None = None
-    score_above: float | None = None
-    score_below: float | None = None
-    starred: bool = False
-    indices: tuple[int, ...] = ()
-
-    def as_dict(self) -> dict:
-        """Only the fields that are set."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, "", (), False)}
-
-
-def _matching(query, extraction_id: int, wanted: FeatureFilter):
-    query = (query.select_from(Feature).join(Label, col(Feature.label_id) == Label.id, isouter=True)
-             .where(Feature.extraction_id == extraction_id))
-    named = col(Feature.label_id).is_not(None)
-    states = {
-        "unlabeled": or_(col(Feature.label_id).is_(None), Label.verdict == "rejected"),
-        "labeled": named & (Label.verdict != "rejected"),
-        "unreviewed": named & (Label.verdict == "") & (Label.origin != "human"),
-        "approved": named & (Label.verdict == "approved"),
-        "rejected": named & (Label.verdict == "rejected"),
-        "human": named & (Label.origin == "human"),
-        "scored": named & (Label.verdict != "rejected") & col(Feature.score).is_not(None),
-        "unscored": named & (Label.verdict != "rejected") & col(Feature.score).is_(None),
-    }
-    if wanted.labels:
-        if wanted.labels not in states:
-            raise StoreError(f"{wanted.labels!r} is not a label state.", f"Use one of: {', '.join(states)}.")
-        query = query.where(states[wanted.labels])
-    if wanted.states:
-        query = query.where(col(Feature.state).in_(wanted.states))
-    if wanted.text:
-        pattern = "%" + wanted.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        query = query.where(or_(col(Label.text).ilike(pattern, escape="\\"),
-                                col(Label.explanation).ilike(pattern, escape="\\")))
-    if wanted.kind:
-        query = query.where(Label.kind == wanted.kind)
-    if wanted.min_density is not None:
-        query = query.where(Feature.density >= wanted.min_density)
-    if wanted.max_density is not None:
-        query = query.where(Feature.density <= wanted.max_density)
-    if wanted.min_activation is not None:
-        query = query.where(Feature.max_activation >= wanted.min_activation)
-    if wanted.score_above is not None:
-        query = query.where(col(Feature.score) >= wanted.score_above)
-    if wanted.score_below is not None:
-        query = query.where(col(Feature.score) < wanted.score_below)
-    if wanted.starred:
-        query = query.where(col(Feature.starred).is_(True))
-    if wanted.indices:
-        query = query.where(col(Feature.index).in_(wanted.indices))
-    return query
+ALL = FeatureFilter()
 
 
 def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> list[int]:
@@ -100,41 +32,87 @@ def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> 
     return list(ids)
 
 
-def count_features(work: Session, extraction_id: int, wanted: FeatureFilter = FeatureFilter()) -> int:
+def count_features(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> int:
     """How many features match."""
-    return work.exec(_matching(select(func.count()), extraction_id, wanted)).one()
+    return work.exec(matching(select(func.count()).select_from(Feature), extraction_id, wanted)).one()
 
 
-def list_features(work: Session, extraction_id: int, wanted: FeatureFilter = FeatureFilter(), *,
-                  sort: Sort = "index", descending: bool = False, limit: int | None = 50,
+def list_features(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, *, sort: Sort = "index",
+                  descending: bool = False, limit: int | None = 50,
                   offset: int = 0) -> list[tuple[Feature, Label | None]]:
     """One page of matching features, each with its current label. Features without a value sort last."""
-    column = {"index": col(Feature.index), "density": col(Feature.density), "label": func.lower(Label.text),
-              "max_activation": col(Feature.max_activation), "confidence": col(Label.confidence),
-              "score": col(Feature.score)}[sort]
-    order = (column.desc() if descending else column.asc()).nulls_last()
-    query = _matching(select(Feature, Label), extraction_id, wanted).order_by(order, col(Feature.index))
-    return list(work.exec(query.limit(limit).offset(offset)))
+    by = order(sort, descending=descending)
+    found = matching(select(Feature.id), extraction_id, wanted)
+    if limit is not None or offset:
+        # Which ones first, by an index alone: rows that are only passed over are never read.
+        found = select(found.order_by(*by).limit(limit).offset(offset).subquery().c.id)
+    query = (select(Feature, Label).join(Label, col(Feature.label_id) == Label.id, isouter=True)
+             .where(col(Feature.id).in_(found)).order_by(*by))
+    return list(work.exec(query))
 
 
-def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = FeatureFilter()) -> list[int]:
+def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> list[int]:
     """Database ids of matching features, in order of index."""
-    return list(work.exec(_matching(select(Feature.id), extraction_id, wanted).order_by(col(Feature.index))))
+    return list(work.exec(matching(select(Feature.id), extraction_id, wanted).order_by(col(Feature.index))))
 
 
-def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter,
-               index: int) -> tuple[int | None, int | None, int]:
-    """Around an index, among matching features: the one before, the one after, and how many lie before."""
-    low = _matching(select(func.max(Feature.index), func.count()), extraction_id, wanted).where(Feature.index < index)
-    high = _matching(select(func.min(Feature.index)), extraction_id, wanted).where(Feature.index > index)
-    before, place = work.exec(low).one()
-    return before, work.exec(high).one(), place
+def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter, index: int, sort: Sort = "index", *,
+               descending: bool = False) -> tuple[int | None, int | None, int]:
+    """Around a feature, among matching ones in an order: indices of the one before and the one after, and how many lie
+    before. Of an index that the extraction does not have, such as -1: the first one is after it."""
+    here = work.exec(select(place(sort)).where(Feature.extraction_id == extraction_id, Feature.index == index)).all()
+    before = beside(sort, here[0], index, descending=descending, after=False) if here else []
+    after = beside(sort, here[0], index, descending=descending, after=True) if here else [true()]
+    others = matching(select(Feature.index), extraction_id, wanted).where(Feature.index != index)
+    count = matching(select(func.count()).select_from(Feature), extraction_id, wanted).where(Feature.index != index)
+    return (_first(work, others.order_by(*order(sort, descending=not descending)), before),
+            _first(work, others.order_by(*order(sort, descending=descending)), after),
+            work.exec(count.where(or_(*before))).one() if before else 0)
 
 
-def points(work: Session, extraction_id: int, wanted: FeatureFilter = FeatureFilter()) -> list[tuple]:
+def _first(work: Session, query, conditions: list) -> int | None:
+    for condition in conditions:
+        found = work.exec(query.where(condition).limit(1)).first()
+        if found is not None:
+            return found
+    return None
+
+
+def points(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> list[tuple]:
     """``(index, density, max_activation, state, label text or None)`` of matching features, for charts."""
-    query = select(Feature.index, Feature.density, Feature.max_activation, Feature.state, Label.text)
-    return [tuple(row) for row in work.exec(_matching(query, extraction_id, wanted).order_by(col(Feature.index)))]
+    query = (select(Feature.index, Feature.density, Feature.max_activation, Feature.state, Label.text)
+             .join(Label, col(Feature.label_id) == Label.id, isouter=True))
+    return [tuple(row) for row in work.exec(matching(query, extraction_id, wanted).order_by(col(Feature.index)))]
+
+
+class DensityGrid(NamedTuple):
+    """How many features lie where: ``density`` and ``maximum`` are the edges of bins (float64 ``[bins + 1]``, even on a
+    logarithmic scale), ``counts`` and ``labeled`` (int64 ``[bins, bins]``, density first) count all features in each
+    and those with a label. Features that never fired are in none."""
+
+    density: np.ndarray
+    maximum: np.ndarray
+    counts: np.ndarray
+    labeled: np.ndarray
+
+
+def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, bins: int = 40) -> DensityGrid | None:
+    """Matching features by density and maximum; None where none of them ever fired."""
+    query = matching(select(Feature.density, Feature.max_activation, Feature.label_state), extraction_id, wanted)
+    rows = work.exec(query.where(Feature.density > 0, Feature.max_activation > 0)).all()
+    if not rows:
+        return None
+    density, maximum, states = (np.array(column) for column in zip(*rows, strict=True))
+    edges = [_edges(density, bins), _edges(maximum, bins)]
+    labeled = ~np.isin(states, ("unlabeled", "rejected"))
+    return DensityGrid(*edges, *(np.histogram2d(density[kept], maximum[kept], edges)[0].astype(np.int64)
+                                 for kept in (slice(None), labeled)))
+
+
+def _edges(values: np.ndarray, bins: int) -> np.ndarray:
+    low, high = values.min(), values.max()
+    # A little apart from the outermost values, so that rounding leaves none of them outside.
+    return np.geomspace(low * 0.999, high * 1.001, bins + 1)
 
 
 def get_feature(work: Session, extraction_id: int, index: int) -> tuple[Feature, Label | None]:
@@ -163,11 +141,14 @@ def read_features(work: Session, feature_ids: Collection[int]) -> dict[int, Read
     return {row[0].id: Read(*row) for row in work.exec(_READ, params={"of_features": list(feature_ids)})}
 
 
-def annotate(work: Session, feature_id: int, *, starred: bool | None = None, note: str | None = None) -> None:
-    """Star a feature or write a note on it."""
+def annotate(work: Session, feature_id: int, *, starred: bool | None = None, note: str | None = None,
+             seen: bool | None = None) -> None:
+    """Star a feature, write a note on it, or remember that a person has seen it."""
     feature = work.get_one(Feature, feature_id)
     if starred is not None:
         feature.starred = starred
     if note is not None:
         feature.note = note
+    if seen is not None:
+        feature.seen = seen
     work.add(feature)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import Float, Integer, bindparam, case, func, update
-from sqlalchemy.orm import load_only, make_transient
+from sqlalchemy.orm import make_transient
 from sqlmodel import Session, col, select
 
-from mistudio.store.features import FeatureFilter, _matching
-from mistudio.store.labels import add_to_history, is_protected, make_current
+from mistudio.store.current import PROTECTED_STATES
+from mistudio.store.filtering import FeatureFilter, matching
+from mistudio.store.labels import add_to_history, make_current
 from mistudio.store.runs import beat
 from mistudio.store.scores import add_score, scored
 from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
@@ -63,16 +64,16 @@ class Outcome:
 
 def plan_labels(work: Session, extraction_id: int, wanted: FeatureFilter, *, replace_human: bool = False) -> list[dict]:
     """One item for each matching feature, in order of index: queued, or skipped with the reason."""
-    query = _matching(select(Feature.id, Feature.state, Feature.active_tokens, Label), extraction_id, wanted)
-    rows = work.exec(query.order_by(col(Feature.index)).options(load_only(Label.origin, Label.verdict)))
+    query = matching(select(Feature.id, Feature.state, Feature.active_tokens, Feature.label_state), extraction_id,
+                     wanted)
     items = []
-    for feature_id, state, active, label in rows:
+    for feature_id, state, active, label_state in work.exec(query.order_by(col(Feature.index))):
         kind, reason = "", ""
         if state == "dead":
             kind, reason = "dead", "dead: never active"
         elif state == "rare":
             kind, reason = "rare", f"rare: active on only {active} tokens"
-        elif not replace_human and is_protected(label):
+        elif not replace_human and label_state in PROTECTED_STATES:
             kind, reason = "protected", PROTECTED
         items.append({"feature_id": feature_id, "state": "skipped" if kind else "queued", "reason_kind": kind,
                       "reason": reason})
@@ -87,12 +88,12 @@ def plan_scores(work: Session, extraction_id: int, wanted: FeatureFilter, judges
         judges: who judges by which method; a label that has all these scores on the test split is skipped.
         again: score it all the same.
     """
-    query = _matching(select(Feature.id, Feature.label_id, Label.verdict), extraction_id, wanted)
+    query = matching(select(Feature.id, Feature.label_id, Feature.label_state), extraction_id, wanted)
     known = {} if again else scored(work, extraction_id, "test")
     items = []
-    for feature_id, label_id, verdict in work.exec(query.order_by(col(Feature.index))):
+    for feature_id, label_id, label_state in work.exec(query.order_by(col(Feature.index))):
         kind, reason = "", ""
-        if label_id is None or verdict == "rejected":
+        if label_state in ("unlabeled", "rejected"):
             kind, reason = "no label", "no label to score"
         elif set(judges.items()) <= known.get(label_id, set()):
             kind, reason = "scored", "its label was scored by this judge before"

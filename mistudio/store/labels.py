@@ -2,33 +2,26 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Row, bindparam, func, update
+from sqlalchemy import Row, bindparam, func
 from sqlalchemy import text as sql
-from sqlalchemy.orm import util
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
+from mistudio.store.current import PROTECTED_STATES, follow, label_state, point
 from mistudio.store.tables import Feature, Label, now
 
 MAX_WORDS = 8
 # Prepared once, for every label of a run: to build statements anew takes longer than to run them.
 _CURRENT = select(Label).join(Feature, col(Feature.label_id) == Label.id).where(Feature.id == bindparam("of_feature"))
-_BEFORE = (select(Feature.id, Feature.top_tokens, Label.origin, Label.verdict)
-           .join(Label, col(Feature.label_id) == Label.id, isouter=True)
+_BEFORE = (select(Feature.id, Feature.top_tokens, Feature.label_state)
            .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
-_FEATURES = Feature.__table__
-_POINT = update(_FEATURES).where(_FEATURES.c.id == bindparam("of_feature")).values(
-    label_id=bindparam("to"), score=bindparam("with_score"))
 _UNINDEX = sql("DELETE FROM label_fts WHERE rowid = :id")
 _INDEX = sql("INSERT INTO label_fts(rowid, label, explanation, tokens) VALUES (:id, :label, :explanation, :tokens)")
 
 
-def is_protected(label: Label | Row | None) -> bool:
-    """Whether a run must keep its hands off: a person wrote or approved this label (or row of origin and verdict)."""
-    if label is None or label.verdict == "rejected":
-        return False
-    return label.origin == "human" or label.verdict == "approved"
+def is_protected(label: Label | None) -> bool:
+    """Whether a run must keep its hands off: a person wrote or approved this label."""
+    return label_state(label) in PROTECTED_STATES
 
 
 def current_label(work: Session, feature_id: int) -> Label | None:
@@ -71,7 +64,8 @@ def make_current(work: Session, labels: Collection[Label], *, replace_protected:
     rows = work.exec(_BEFORE, params={"of_features": [label.feature_id for label in labels]})
     before = {row.id: row for row in rows}
     free = [label for label in labels
-            if label.origin == "human" or replace_protected or not is_protected(before[label.feature_id])]
+            if label.origin == "human" or replace_protected
+            or before[label.feature_id].label_state not in PROTECTED_STATES]
     _point(work, [(before[label.feature_id], label) for label in free])
     return {label.id for label in free}
 
@@ -92,6 +86,7 @@ def judge_label(work: Session, label_id: int, verdict: str, *, author: str) -> N
     label = work.get_one(Label, label_id)
     label.verdict, label.verdict_by, label.verdict_at = verdict, author if verdict else "", now() if verdict else None
     work.add(label)
+    follow(work, label)
 
 
 def history(work: Session, feature_id: int) -> list[Label]:
@@ -116,13 +111,7 @@ def _point(work: Session, pairs: list[tuple[Feature | Row, Label | None]]) -> No
     """Make labels current, and keep SQLite's full-text index in step; PostgreSQL searches the columns themselves."""
     if not pairs:
         return
-    work.exec(_POINT, params=[{"of_feature": feature.id, "to": label.id if label else None,
-                               "with_score": label.score if label else None} for feature, label in pairs])
-    for feature, label in pairs:
-        known = work.identity_map.get(util.identity_key(Feature, feature.id))
-        if known is not None:
-            set_committed_value(known, "label_id", label.id if label else None)
-            set_committed_value(known, "score", label.score if label else None)
+    point(work, {feature.id: label for feature, label in pairs})
     if work.get_bind().dialect.name != "sqlite":
         return
     work.exec(_UNINDEX, params=[{"id": feature.id} for feature, _label in pairs])

@@ -2,26 +2,36 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import update
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
+from mistudio.store.current import follow
 from mistudio.store.tables import Feature, Label, RunItem, Score
 
 # The headline of a label is its newest score by the first of these methods that it was measured by.
 METHODS = ("detection", "fuzzing", "embedding")
 
 
+# Prepared once, for every score of a run.
+_LATEST = (select(Score.value).where(Score.label_id == bindparam("of_label"), Score.method == bindparam("by"),
+                                     Score.split == "test").order_by(col(Score.id).desc()).limit(1))
+# Two methods that judge a label by different questions: where they lie far apart, one of them was misled.
+_OTHER = {"detection": "fuzzing", "fuzzing": "detection"}
+
+
 def add_score(work: Session, score: Score, label: Label) -> None:
     """Store a score of a stored label; one of the test split may become the label's headline, and its feature's."""
     score.label_id = label.id
     work.add(score)
-    rank = METHODS.index(score.method)
-    if score.split == "test" and (not label.score_method or rank <= METHODS.index(label.score_method)):
+    if score.split != "test":
+        return
+    if score.method in _OTHER:
+        other = work.exec(_LATEST, params={"of_label": label.id, "by": _OTHER[score.method]}).first()
+        label.disagreement = None if other is None else abs(score.value - other)
+    if not label.score_method or METHODS.index(score.method) <= METHODS.index(label.score_method):
         label.score, label.score_method = score.value, score.method
-        work.add(label)
-        # In one statement: whoever makes another label current meanwhile must not get this one's score.
-        work.exec(update(Feature).where(col(Feature.id) == label.feature_id, col(Feature.label_id) == label.id)
-                  .values(score=score.value))
+    work.add(label)
+    follow(work, label)
 
 
 class ScoreRow(NamedTuple):

@@ -3,9 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    case,
+    func,
+    literal_column,
+)
 from sqlalchemy.types import TypeDecorator
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, SQLModel, col
 
 
 def now() -> datetime:
@@ -66,16 +76,15 @@ class Vocabulary(SQLModel, table=True):
 class Feature(SQLModel, table=True):
     """One SAE latent. ``state`` is live, rare, dense or dead; ``label_id`` points at its current label.
 
-    It is no foreign key: labels already point at features, and a circle of constraints helps nobody. ``score`` is the
-    current label's, kept here too so that a million features can be filtered and sorted by it.
+    It is no foreign key: labels already point at features, and a circle of constraints helps nobody. What comes after
+    it is the current label's, kept here too (by ``store.labels``) so that a million features can be filtered, counted
+    and sorted by it: ``label_state`` is unlabeled, unreviewed, approved, rejected or human, ``label_key`` the label's
+    text to sort by, and the rest is null where the label has none. ``seen`` says that a person had it open in Review.
     """
 
     __table_args__ = (
         UniqueConstraint("extraction_id", "index"),
-        Index("ix_feature_density", "extraction_id", "density"),
-        Index("ix_feature_max", "extraction_id", "max_activation"),
         Index("ix_feature_label", "extraction_id", "label_id"),
-        Index("ix_feature_score", "extraction_id", "score"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -94,6 +103,32 @@ class Feature(SQLModel, table=True):
     note: str = ""
     label_id: int | None = None
     score: float | None = None
+    label_state: str = "unlabeled"
+    label_key: str | None = None
+    origin: str | None = None
+    provider: str | None = None
+    kind: str | None = None
+    confidence: float | None = None
+    disagreement: float | None = None
+    seen: bool = False
+
+
+# How soon a person should look at a feature, larger is sooner; null but for labels that nobody judged yet. What it is
+# made of adds up: a low score, a high density, methods that disagree, never seen.
+NEED = case(
+    (col(Feature.label_state) == literal_column("'unreviewed'"),
+     literal_column("1.5") - func.coalesce(col(Feature.score), literal_column("0.5"))
+     + col(Feature.density) / (col(Feature.density) + literal_column("0.01"))
+     + func.coalesce(col(Feature.disagreement), literal_column("0.0"))
+     - case((col(Feature.seen), literal_column("0.5")), else_=literal_column("0.0"))))
+# One index for each thing to sort by; ties are in order of index.
+SORTED = {"label": col(Feature.label_key), "score": col(Feature.score), "density": col(Feature.density),
+          "max_activation": col(Feature.max_activation), "confidence": col(Feature.confidence),
+          "state": col(Feature.state), "label_state": col(Feature.label_state), "kind": col(Feature.kind),
+          "provider": col(Feature.provider), "origin": col(Feature.origin),
+          "disagreement": col(Feature.disagreement), "need": NEED}
+for _name, _column in SORTED.items():
+    Index(f"ix_feature_by_{_name}", col(Feature.extraction_id), _column, col(Feature.index))
 
 
 class FeatureExamples(SQLModel, table=True):
@@ -131,7 +166,7 @@ class Label(SQLModel, table=True):
     ``origin`` is llm, human, import or statistics; ``verdict`` is "", approved or rejected. ``cost`` is US dollars,
     null when the price is not known. ``confidence`` is the labeler's own, 0 to 1, null when it gave none. ``score`` is
     the latest measured quality on the test split, by ``score_method`` (``store.scores``); null when it was not
-    measured.
+    measured. ``disagreement`` is how far its latest detection and fuzzing scores lie apart, null without both.
     """
 
     __table_args__ = (Index("ix_label_feature", "feature_id"), Index("ix_label_run", "run_id"))
@@ -157,6 +192,7 @@ class Label(SQLModel, table=True):
     run_id: int | None = None
     score: float | None = None
     score_method: str = ""
+    disagreement: float | None = None
     verdict: str = ""
     verdict_by: str = ""
     verdict_at: datetime | None = time_column()

@@ -3,18 +3,22 @@
 import pytest
 
 from mistudio.errors import StoreError
-from mistudio.store import session
+from mistudio.store import Label, Score, session
 from mistudio.store.extractions import coverage, delete_extraction, get_extraction, list_extractions
 from mistudio.store.features import (
     FeatureFilter,
     annotate,
     count_features,
+    density_grid,
     feature_ids,
     get_feature,
     list_features,
+    neighbours,
     points,
 )
-from mistudio.store.labels import edit_label
+from mistudio.store.filtering import SORTS
+from mistudio.store.labels import add_label, edit_label, judge_label
+from mistudio.store.scores import add_score
 from tests.toy import add_toy_extraction
 
 
@@ -34,7 +38,7 @@ def test_pages_join_to_the_whole_in_order(engine, toy):
     ({"states": ("dead",)}, [11]), ({"indices": (3, 1)}, [1, 3]), ({"min_density": 0.0105}, [10]),
     ({"max_density": 0.0015, "states": ("live",)}, [0]), ({"min_activation": 20}, [10]),
     ({"labels": "labeled"}, [2, 7]), ({"labels": "human", "text": "100%"}, [7]), ({"text": "_"}, []),
-    ({"starred": True}, [4])])
+    ({"starred": True}, [4]), ({"origin": "human"}, [2, 7]), ({"min_activation": 12, "max_activation": 14}, [2, 3, 4])])
 def test_each_filter_keeps_what_it_says(engine, toy, wanted, expected):
     with session(engine) as work:
         for index, text in ((2, "closing brackets"), (7, "100% sure")):
@@ -81,3 +85,73 @@ def test_deleting_an_extraction_takes_only_its_own(engine, toy):
         assert get_extraction(work).id == other
         assert count_features(work, toy) == 0
         assert count_features(work, other) == 12
+
+
+# Index: text, score by detection and by fuzzing, verdict.
+LABELED = {1: ("Beta", 0.9, 0.8, ""), 2: ("alpha", 0.6, 0.9, ""), 3: ("gamma", None, None, "approved"),
+           5: ("delta", 0.5, None, "rejected"), 8: ("beta", 0.6, 0.6, "")}
+
+
+@pytest.fixture
+def labeled(engine, toy):
+    with session(engine) as work:
+        for index, (text, detection, fuzzing, verdict) in LABELED.items():
+            label = Label(feature_id=get_feature(work, toy, index)[0].id, text=text, origin="llm", provider="openai",
+                          kind="code", confidence=index / 10)
+            add_label(work, label)
+            for method, value in (("detection", detection), ("fuzzing", fuzzing)):
+                if value is not None:
+                    add_score(work, Score(label_id=label.id, method=method, judge="j", value=value, n=40), label)
+            if verdict:
+                judge_label(work, label.id, verdict, author="ann")
+    return toy
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_walk_in_any_order_passes_every_feature_once_and_back(engine, labeled, descending):
+    wanted = FeatureFilter(states=("live",))
+    for sort in SORTS:
+        pages = [index for offset in range(0, 12, 5) for index in indices(
+            engine, labeled, limit=5, offset=offset, sort=sort, descending=descending, states=("live",))]
+        assert sorted(pages) == list(range(11))
+        with session(engine) as work:
+            walked, after = [], neighbours(work, labeled, wanted, -1, sort, descending=descending)[1]
+            while after is not None:
+                before, following, place = neighbours(work, labeled, wanted, after, sort, descending=descending)
+                assert (before, place) == (walked[-1] if walked else None, len(walked)), sort
+                walked.append(after)
+                after = following
+        assert walked == pages, sort
+
+
+def test_who_needs_a_person_first(engine, labeled):
+    with session(engine) as work:
+        order = indices(engine, labeled, sort="need", descending=True, labels="unreviewed")
+        assert order == [2, 8, 1], "a low score and methods that disagree come first"
+        annotate(work, get_feature(work, labeled, 2)[0].id, seen=True)
+        _before, after, _place = neighbours(work, labeled, FeatureFilter(labels="unreviewed"), 2, "need",
+                                            descending=True)
+        assert after == 8, "the walk goes on from where it was"
+    assert indices(engine, labeled, sort="need", descending=True, labels="unreviewed") == [8, 2, 1]
+
+
+def test_a_filter_by_the_label_follows_the_label(engine, labeled):
+    assert indices(engine, labeled, provider="openai", kind="code") == [1, 2, 3, 5, 8]
+    assert indices(engine, labeled, labels="approved") == [3]
+    with session(engine) as work:
+        feature, label = get_feature(work, labeled, 1)
+        judge_label(work, label.id, "approved", author="ann")
+        assert feature.label_state == "approved", "also where the session has read it before"
+        edit_label(work, get_feature(work, labeled, 2)[0].id, "mine", author="ann")
+    assert indices(engine, labeled, labels="approved") == [1, 2, 3]
+    assert indices(engine, labeled, provider="openai") == [1, 3, 5, 8]
+    assert indices(engine, labeled, labels="human") == [2]
+
+
+def test_the_grid_holds_every_feature_that_fired(engine, labeled):
+    with session(engine) as work:
+        grid = density_grid(work, labeled, bins=6)
+        assert (grid.counts.sum(), grid.labeled.sum()) == (11, 4)
+        assert grid.density[0] < 0.001 < 0.011 < grid.density[-1]
+        assert grid.maximum[0] < 10 < 20 < grid.maximum[-1]
+        assert density_grid(work, labeled, FeatureFilter(states=("dead",))) is None

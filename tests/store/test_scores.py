@@ -1,13 +1,8 @@
 """A feature has its current label's score, whatever comes first, and is found by it."""
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import text
-from sqlmodel import create_engine
 
-from mistudio.store import Label, Score, open_store, session
-from mistudio.store.engine import MIGRATIONS
+from mistudio.store import Label, Score, session
 from mistudio.store.features import FeatureFilter, count_features, get_feature, list_features
 from mistudio.store.labels import add_label, edit_label, judge_label, point_to
 from mistudio.store.scores import add_score
@@ -72,24 +67,3 @@ def test_only_the_headline_on_the_test_split_counts(engine, toy):
         measured(work, label, 0.7)
         measured(work, label, 0.6, method="embedding")
     assert score_of(engine, toy, 3) == 0.7
-
-
-def test_a_database_of_before_gets_the_scores_it_holds(database_url, engine, toy):
-    with session(engine) as work:
-        name(work, toy, 3, 0.6)
-        name(work, toy, 4)
-    engine.dispose()
-    old = create_engine(engine.url)
-    with old.begin() as connection:
-        # All that came after the second schema.
-        for change in ("DROP TABLE referencevectors", "DROP INDEX ix_feature_score",
-                       "ALTER TABLE feature DROP COLUMN score"):
-            connection.execute(text(change))
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.stamp(config, "0002")
-    old.dispose()
-    again = open_store(database_url)
-    assert [score_of(again, toy, index) for index in (3, 4, 5)] == [0.6, None, None]
-    again.dispose()
