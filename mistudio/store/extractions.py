@@ -72,6 +72,12 @@ def coverage(work: Session, extraction_id: int) -> Coverage:
         human=sum(n for verdict, origin, n in rows if origin == "human" and verdict != "rejected"))
 
 
+def mean_score(work: Session, extraction_id: int) -> tuple[float | None, int]:
+    """Mean score of the current labels that have one (None without any), and how many these are."""
+    return work.exec(select(func.avg(Feature.score), func.count(Feature.score))
+                     .where(Feature.extraction_id == extraction_id)).one()
+
+
 def rename_extraction(work: Session, extraction_id: int, name: str) -> None:
     """Give an extraction another name.
 

@@ -61,20 +61,16 @@ def _choose(here: Here) -> tuple[Side | None, Side | None]:
     own = _sides(here.engine, here.id)
     if len(own) == 1 and len(extractions) == 1:
         return None, None
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.selectbox("First extraction", [names[here.id]], disabled=True, key="first_extraction",
-                     help="The one that all pages show; choose another in the sidebar.")
-        first = st.selectbox("First labels", list(own), key="first", bind="query-params")
-    with right:
-        # Another extraction of the same SAE says most; else another labeler here.
-        same = [found.id for found in extractions.values()
-                if found.id != here.id and found.sae_hash == here.extraction.sae_hash]
-        ids = [*same, here.id, *(each for each in extractions if each != here.id and each not in same)]
-        other = st.selectbox("Second extraction", ids, format_func=names.get, key="with", bind="query-params")
-        sides = _sides(here.engine, other)
-        second = st.selectbox("Second labels", list(sides), key="second", bind="query-params",
-                              index=1 if other == here.id and len(sides) > 1 else 0)
+    # Another extraction of the same SAE says most; else another labeler here.
+    same = [found.id for found in extractions.values()
+            if found.id != here.id and found.sae_hash == here.extraction.sae_hash]
+    ids = [*same, here.id, *(each for each in extractions if each != here.id and each not in same)]
+    left, middle, right = st.columns(3)
+    first = left.selectbox("First: labels of this extraction", list(own), key="first", bind="query-params")
+    other = middle.selectbox("Second: from extraction", ids, format_func=names.get, key="with", bind="query-params")
+    sides = _sides(here.engine, other)
+    second = right.selectbox("Second: its labels", list(sides), key="second", bind="query-params",
+                             index=1 if other == here.id and len(sides) > 1 else 0)
     _warn(here.extraction, extractions[other])
     return own[first], sides[second]
 
@@ -116,23 +112,19 @@ def _numbers(found: Totals) -> None:
 
 def table_html(rows: list[Pair], first: Side, second: Side) -> str:
     """The pairs as a table; each label leads to its feature."""
-    head = "".join(f'<th scope="col"{kind}>{name}</th>' for name, kind in (
-        ("Feature", ' class="ms-number"'), ("First", ""), ("Second", ""), ("Alike", ' class="ms-number"'),
-        ("Score, first", ' class="ms-number"'), ("Score, second", ' class="ms-number"')))
     body = "".join(
         f'<tr><th scope="row" class="ms-number">{pair.index:,}</th>{_cell(pair, pair.first, first)}'
-        f'{_cell(pair, pair.second, second)}{_number(pair.alike)}{_number(pair.first and pair.first.score)}'
-        f'{_number(pair.second and pair.second.score)}</tr>' for pair in rows)
-    return (f'<div class="ms-wide" tabindex="0" role="region" aria-label="Labels side by side"><table class="ms-table">'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+        f'{_cell(pair, pair.second, second)}'
+        f'<td class="ms-number">{"" if pair.alike is None else f"{pair.alike:.2f}"}</td></tr>' for pair in rows)
+    return ('<table class="ms-table"><thead><tr><th scope="col" class="ms-number">Feature</th>'
+            '<th scope="col">First</th><th scope="col">Second</th><th scope="col" class="ms-number" '
+            'title="How near they are in meaning: the cosine of their vectors, 1 at most">Alike</th></tr></thead>'
+            f'<tbody>{body}</tbody></table>')
 
 
 def _cell(pair: Pair, label: Label | None, side: Side) -> str:
     if label is None:
         return '<td class="ms-small">no label</td>'
+    score = "" if label.score is None else f'<span class="ms-score">scored {label.score:.2f}</span>'
     return (f'<td><a href="browse?x={side.extraction_id}&amp;f={pair.index}" target="_self" '
-            f'title="{escape(label.explanation)}">{escape(label.text)}</a></td>')
-
-
-def _number(value: float | None) -> str:
-    return f'<td class="ms-number">{"" if value is None else f"{value:.2f}"}</td>'
+            f'title="{escape(label.explanation)}">{escape(label.text)}</a>{score}</td>')

@@ -1,5 +1,7 @@
 """Rename and delete extractions."""
 
+from pathlib import Path
+
 import streamlit as st
 from sqlalchemy import Engine
 
@@ -23,7 +25,8 @@ def manage(here: Here) -> None:
             text, actions = st.columns([3, 2], vertical_alignment="center")
             with text:
                 st.markdown(f"**{markdown_safe(names[row.id])}**")
-                st.caption(markdown_safe(_facts(row)))
+                state = "" if row.state == "done" else f" · {row.state}"
+                st.caption(markdown_safe(f"{described(row)} · {row.created_at:%d %B %Y}{state}"))
             with actions.container(horizontal=True, horizontal_alignment="right"):
                 if row.state == "done" and row.id != here.id:
                     link("app.py", "Open", ":material/open_in_full:", extraction_id=row.id)
@@ -37,10 +40,11 @@ def manage(here: Here) -> None:
         st.caption(f"The database takes {megabytes(used)} on the disk.")
 
 
-def _facts(row: Extraction) -> str:
-    state = "" if row.state == "done" else f"{row.state} · "
-    return (f"{state}{row.d_sae:,} features · {row.tokens:,} tokens of {row.corpus} · {row.model}, {row.hook_point} · "
-            f"{row.created_at:%d %B %Y}")
+def described(row: Extraction) -> str:
+    """What an extraction was made of. A local corpus is named without its place on this machine."""
+    corpus = Path(row.corpus).name if Path(row.corpus).is_absolute() else row.corpus
+    return (f"{row.model} at {row.hook_point} · SAE {row.sae}, {row.architecture}, {row.d_sae:,} features · "
+            f"{row.tokens:,} tokens of {corpus}")
 
 
 def _rename(engine: Engine, row: Extraction) -> None:
