@@ -239,7 +239,7 @@ class RunItem(SQLModel, table=True):
     said where no label came of it; of a queued item, the answers that came as files, while others are missing.
     """
 
-    __table_args__ = (Index("ix_runitem_state", "run_id", "state"),)
+    __table_args__ = (Index("ix_runitem_state", "run_id", "state"), Index("ix_runitem_feature", "feature_id"))
 
     run_id: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
     feature_id: int = Field(primary_key=True, foreign_key="feature.id", ondelete="CASCADE")
