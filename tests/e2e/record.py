@@ -2,7 +2,8 @@
 
     python -m tests.e2e.record FOLDER
 
-On a demo database made for it, in recording mode, with labels by the embedded labeler. Needs Chromium and ffmpeg.
+In recording mode, on a demo database made for it or a copy of another one without labels, labeled by the embedded
+labeler. Needs Chromium and ffmpeg.
 """
 
 import os
@@ -17,6 +18,7 @@ from typing import Annotated
 import typer
 from playwright.sync_api import sync_playwright
 
+from mistudio.cli.output import Steps
 from mistudio.demo.setup import run_demo
 from mistudio.store import open_store
 from tests.browser import ARGUMENTS, CHROMIUM, app_server, new_page
@@ -31,7 +33,8 @@ PACE, TITLE = 350, 2500
 def main(
     folder: Annotated[Path, typer.Argument(help="Where mistudio.webm and the pictures go.")],
     dark: Annotated[bool, typer.Option("--dark", help="The dark theme.")] = False,
-    tokens: Annotated[int, typer.Option(help="Tokens of the demo's extraction.", min=10_000)] = TOKENS,
+    database: Annotated[Path | None, typer.Option(help="An SQLite file with one extraction of the demo's SAE and no "
+                                                       "labels; a copy of it is used.")] = None,
     others: Annotated[int, typer.Option(help="Features to label beside those about digits.", min=20)] = 40,
 ) -> None:
     """Record the story."""
@@ -40,23 +43,29 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         provide_ffmpeg(Path(scratch))
-        database = f"sqlite:///{scratch}/story.db"
-        engine = open_store(database)
-        run_demo(engine, tokens=tokens, label=0, progress=lambda step, share, _detail: print(f"{share:4.0%} {step}"))
-        engine.dispose()
-        record(database, folder, "dark" if dark else "light", scenes.digits_and_others(database, others))
+        story = Path(scratch) / "story.db"
+        url = f"sqlite:///{story}"
+        if database is not None:
+            shutil.copy(database, story)
+        else:
+            engine = open_store(url)
+            with Steps() as steps:
+                run_demo(engine, tokens=TOKENS, label=0, progress=steps)
+            engine.dispose()
+        record(url, folder, "dark" if dark else "light", scenes.digits_and_others(url, others))
     print(f"{folder / 'mistudio.webm'}, and a picture of each scene beside it.")
 
 
-def record(database: str, folder: Path, scheme: str, features: str) -> None:
+def record(url: str, folder: Path, scheme: str, features: str) -> None:
     """Play and record on this database, with the embedded labeler."""
-    with app_server(database, {"MISTUDIO_RECORDING": "1"}) as address, sync_playwright() as playwright:
+    with app_server(url, {"MISTUDIO_RECORDING": "1"}) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, slow_mo=PACE)
         with new_page(browser, scheme, SIZE) as page:
             camera = page.screencast
 
             def announce(scene) -> None:
                 number, what = re.split(": ", scene.__doc__.split("\n")[0].rstrip("."), maxsplit=1)
+                print(f"{number}: {what}")
                 camera.show_chapter(number, description=what, duration=TITLE)
                 page.wait_for_timeout(TITLE)
 
