@@ -48,14 +48,15 @@ def overview(here: Here) -> None:
     numbers = st.columns(4)
     share = 100 * counts.labeled / counts.labelable if counts.labelable else 0
     numbers[0].metric("Features", f"{counts.features:,}", border=True, height="stretch")
-    numbers[1].metric("Labeled", f"{counts.labeled:,}", f"{share:.0f}% of those worth labeling", delta_color="off",
-                      delta_arrow="off", border=True, height="stretch")
+    numbers[1].metric("Labeled", f"{counts.labeled:,}", f"{share:.0f}% of {counts.labelable:,}", delta_color="off",
+                      delta_arrow="off", border=True, height="stretch", help="The share is of features that are "
+                      "neither dead nor rare.")
     numbers[2].metric("Approved by a person", f"{counts.approved:,}", f"{counts.rejected:,} rejected",
                       delta_color="off", delta_arrow="off", border=True, height="stretch")
     numbers[3].metric("Mean score", "–" if mean is None else f"{mean:.2f}", f"{scored:,} labels scored",
                       delta_color="off", delta_arrow="off", border=True, height="stretch",
                       help="Of current labels, on windows no labeler saw: detection, else fuzzing, else embedding.")
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         st.plotly_chart(coverage_chart(counts), key="coverage", config={"displayModeBar": False})
         st.markdown("  \n".join(f"**{count:,}** {state}: {STATES.get(state, '')}"

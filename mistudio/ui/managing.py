@@ -27,12 +27,13 @@ def manage(here: Here) -> None:
                 st.markdown(f"**{markdown_safe(names[row.id])}**")
                 state = "" if row.state == "done" else f" · {row.state}"
                 st.caption(markdown_safe(f"{described(row)} · {row.created_at:%d %B %Y}{state}"))
-            with actions.container(horizontal=True, horizontal_alignment="right"):
+            with actions.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
                 if row.state == "done" and row.id != here.id:
                     link("app.py", "Open", ":material/open_in_full:", extraction_id=row.id)
-                with st.popover("Rename", icon=":material/edit:", key=f"rename-{row.id}"):
+                # Another key is another popover: what was open closes when its work is done.
+                with st.popover("Rename", icon=":material/edit:", key=f"rename-{row.id}-{row.name}"):
                     _rename(here.engine, row)
-                with st.popover("Delete", icon=":material/delete:", key=f"delete-{row.id}",
+                with st.popover("Delete", icon=":material/delete:", key=f"delete-{row.id}-{row.state}",
                                 disabled=row.state in ("running", "deleting")):
                     _delete(here.engine, row, names[row.id])
     used = size(here.engine)

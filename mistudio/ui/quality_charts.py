@@ -17,7 +17,7 @@ def coverage_chart(coverage: Coverage) -> go.Figure:
     rest = max(coverage.labelable - coverage.labeled, 0)
     figure = go.Figure()
     for name, count, colour, pattern in (("approved", coverage.approved, BLUE, ""),
-                                         ("labeled, not reviewed", waiting, PALE, "/"), ("unlabeled", rest, GREY, ".")):
+                                         ("not reviewed", waiting, PALE, "/"), ("unlabeled", rest, GREY, ".")):
         figure.add_bar(y=["features"], x=[count], name=f"{name}: {count:,}", orientation="h",
                        marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.3}},
                        hovertemplate=f"{count:,} features {name}<extra></extra>")
