@@ -47,7 +47,7 @@ def play(page: Page, address: str, pictures: Path, who: Callable[[Page], None], 
 
 def shot(page: Page, pictures: Path, name: str) -> None:
     """One picture, once everything on the page is drawn and the pointer is out of the way."""
-    page.mouse.move(2, 2)
+    page.mouse.move(page.viewport_size["width"] - 1, page.viewport_size["height"] - 1)
     page.evaluate("document.activeElement.blur()")
     settled(page)
     page.screenshot(path=pictures / f"{name}.png")
