@@ -5,6 +5,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
+
 
 def size(engine: Engine) -> int | None:
     """Bytes of an SQLite database with its log; None where a server keeps it."""
@@ -20,13 +22,15 @@ def give_back(engine: Engine) -> str:
     SQLite writes its whole file anew (VACUUM), which nobody else may write to meanwhile and which needs as much free
     space again as is still in use.
     """
-    before = size(engine)
-    if before is None:
+    if size(engine) is None:
         return "The database server uses their space for new rows; VACUUM FULL there gives it back to the disk."
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            # What was deleted is in the log yet, which is no space that anybody would call freed.
+            connection.exec_driver_sql(CHECKPOINT)
+            before = size(engine)
             connection.exec_driver_sql("VACUUM")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql(CHECKPOINT)
     except OperationalError as error:
         return f"The file keeps its size ({error.orig}); what is stored next takes the space that is free in it now."
     after = size(engine)

@@ -50,7 +50,7 @@ def compare(here: Here) -> None:
         rows = pairs(work, first, second, SHOWS[show], encoder=ENCODER, limit=ROWS, offset=ROWS * (page - 1))
     st.html(table_html(rows, first, second))
     if any(pair.alike is None and pair.first and pair.second for pair in rows):
-        st.caption("Alike is empty where a label's meaning is not computed yet: a search by meaning computes it.")
+        st.caption("How alike two labels are in meaning is shown once a search has computed their meanings.")
 
 
 def _choose(here: Here) -> tuple[Side | None, Side | None]:
@@ -104,22 +104,26 @@ def _totals(url: str, first: Side, second: Side, _engine: Engine) -> Totals:
 def _numbers(found: Totals) -> None:
     columns = st.columns(4)
     columns[0].metric("Labeled in both", f"{found.both:,}", border=True)
-    columns[1].metric("Of these with the same text", f"{found.same:,}", border=True)
+    columns[1].metric("With the same text", f"{found.same:,}", border=True)
     for column, name, score in ((columns[2], "first", found.first_score), (columns[3], "second", found.second_score)):
-        column.metric(f"Mean score of the {name}", "–" if score is None else f"{score:.2f}", border=True,
+        column.metric(f"Mean score, {name}", "–" if score is None else f"{score:.2f}", border=True,
                       help=f"Over the {found.scored:,} features whose labels are scored on both sides.")
 
 
 def table_html(rows: list[Pair], first: Side, second: Side) -> str:
-    """The pairs as a table; each label leads to its feature."""
+    """The pairs as a table; each label leads to its feature. How alike two are is left out where it is not known."""
+    alike = any(pair.alike is not None for pair in rows)
     body = "".join(
         f'<tr><th scope="row" class="ms-number">{pair.index:,}</th>{_cell(pair, pair.first, first)}'
-        f'{_cell(pair, pair.second, second)}'
-        f'<td class="ms-number">{"" if pair.alike is None else f"{pair.alike:.2f}"}</td></tr>' for pair in rows)
+        f'{_cell(pair, pair.second, second)}{_alike(pair) if alike else ""}</tr>' for pair in rows)
+    head = ('<th scope="col" class="ms-number" title="How near they are in meaning: the cosine of their vectors, 1 at '
+            'most">Alike</th>' if alike else "")
     return ('<table class="ms-table"><thead><tr><th scope="col" class="ms-number">Feature</th>'
-            '<th scope="col">First</th><th scope="col">Second</th><th scope="col" class="ms-number" '
-            'title="How near they are in meaning: the cosine of their vectors, 1 at most">Alike</th></tr></thead>'
-            f'<tbody>{body}</tbody></table>')
+            f'<th scope="col">First</th><th scope="col">Second</th>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _alike(pair: Pair) -> str:
+    return f'<td class="ms-number">{"" if pair.alike is None else f"{pair.alike:.2f}"}</td>'
 
 
 def _cell(pair: Pair, label: Label | None, side: Side) -> str:

@@ -45,12 +45,12 @@ STYLE = """
   align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-landed b {font-weight: 620;}
 .ms-table {width: 100%; border-collapse: collapse;}
-.ms-table th, .ms-table td {text-align: left; vertical-align: baseline; padding: .4rem .5rem; overflow-wrap: anywhere;
+.ms-table th, .ms-table td {text-align: left; vertical-align: baseline; padding: .4rem .5rem; overflow-wrap: break-word;
   border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-table thead th {font-size: .84rem; font-weight: 600;}
 .ms-table tbody th {font-weight: 400;}
 .ms-table td a {color: inherit;}
-.ms-table .ms-number {text-align: right; font-variant-numeric: tabular-nums; width: 4.5rem; overflow-wrap: normal;}
+.ms-table .ms-number {text-align: right; font-variant-numeric: tabular-nums; width: 3.5rem;}
 .ms-score {float: right; font-size: .84rem; opacity: .72; padding-left: .6rem; font-variant-numeric: tabular-nums;}
 @media (max-width: 640px) {
   .stMainBlockContainer {padding: 2.6rem 1rem 2rem;}

@@ -98,7 +98,7 @@ def test_labels_of_two_runs_stand_side_by_side(engine, toy):
     labels_by_run(engine, toy, {0: "digits", 1: "<b>keywords</b>", 2: "brackets"}, provider="openai", model="small")
     labels_by_run(engine, toy, {0: "digits", 1: "Python keywords"}, provider="openai", model="large")
     test = visit(view=COMPARE, first="Run 1: openai small", second="Run 2: openai large")
-    assert metrics(test)["Labeled in both"] == "2" and metrics(test)["Of these with the same text"] == "1"
+    assert metrics(test)["Labeled in both"] == "2" and metrics(test)["With the same text"] == "1"
     page = html(test)
     assert "&lt;b&gt;keywords&lt;/b&gt;" in page and "Python keywords" in page and "brackets" not in page
     assert f"browse?x={toy}&amp;f=1" in page
