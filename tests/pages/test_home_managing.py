@@ -1,10 +1,11 @@
-"""Home manages extractions: rename, delete, and compare their labels."""
+"""Home manages extractions: rename, delete, and compare their labels. Recording mode."""
 
 import threading
 
 import pytest
 
 from mistudio import background
+from mistudio.settings import settings
 from mistudio.store import Extraction, Label, RunItem, session
 from mistudio.store.extractions import list_extractions
 from mistudio.store.features import get_feature
@@ -122,3 +123,11 @@ def test_another_extraction_is_what_is_compared_with_first(engine, toy):
 def test_with_one_set_of_labels_it_says_what_to_do(engine, toy):
     test = visit(view=COMPARE)
     assert "only one set of labels" in test.info[0].value and not test.metric
+
+
+def test_recording_mode_makes_type_larger_and_hides_the_menu(engine, toy, monkeypatch):
+    assert "stMainMenu" not in html(visit())
+    monkeypatch.setenv("MISTUDIO_RECORDING", "1")
+    settings.cache_clear()
+    page = html(visit())
+    assert "html {font-size: 18px" in page and "stMainMenu" in page
