@@ -36,7 +36,7 @@ def create_run(work: Session, extraction_id: int, config: dict, items: list[dict
     return run
 
 
-def list_runs(work: Session, extraction_id: int | None = None, limit: int = 50) -> list[Run]:
+def list_runs(work: Session, extraction_id: int | None = None, limit: int | None = 50) -> list[Run]:
     """Runs, newest first. A run whose worker is gone turns to interrupted first."""
     _interrupt_stale(work)
     query = select(Run).order_by(col(Run.id).desc()).limit(limit)

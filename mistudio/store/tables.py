@@ -38,7 +38,7 @@ def time_column(**kwargs) -> Any:
 
 
 class Extraction(SQLModel, table=True):
-    """One pass of model and SAE over a corpus. ``state`` is running, done, failed or cancelled."""
+    """One pass of model and SAE over a corpus. ``state`` is running, done, failed, cancelled or deleting."""
 
     id: int | None = Field(default=None, primary_key=True)
     name: str
@@ -246,7 +246,7 @@ class RunItem(SQLModel, table=True):
     said where no label came of it; of a queued item, the answers that came as files, while others are missing.
     """
 
-    __table_args__ = (Index("ix_runitem_state", "run_id", "state"),)
+    __table_args__ = (Index("ix_runitem_state", "run_id", "state"), Index("ix_runitem_feature", "feature_id"))
 
     run_id: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
     feature_id: int = Field(primary_key=True, foreign_key="feature.id", ondelete="CASCADE")

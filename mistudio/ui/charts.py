@@ -5,8 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from mistudio.score.report import Group, Summary
-from mistudio.store.extractions import Coverage
 from mistudio.store.features import DensityGrid
 from mistudio.store.tables import Feature
 
@@ -37,7 +35,7 @@ def density_chart(rows: list[tuple], box: Box | None = None) -> go.Figure:
                 x=np.array([100 * row[1] for row in group]), y=np.array([row[2] for row in group]), mode="markers",
                 name=name, marker={"size": 5, "symbol": symbol, "color": colour, "opacity": 0.75},
                 customdata=np.array([row[0] for row in group]),
-                text=[f"{row[0]}: {_plain((row[4] or 'no label yet')[:60])}" for row in group],
+                text=[f"{row[0]}: {plain((row[4] or 'no label yet')[:60])}" for row in group],
                 hovertemplate="%{text}<br>density %{x:.3g}% of tokens<br>maximum %{y:.3g}<extra></extra>")
     return _map_layout(figure, "Each feature by density and maximum", box)
 
@@ -91,58 +89,6 @@ def histogram_chart(feature: Feature) -> go.Figure:
     return figure
 
 
-def coverage_chart(coverage: Coverage) -> go.Figure:
-    """One bar: how many of the features that can be labeled have which sort of label."""
-    waiting = max(coverage.labeled - coverage.approved, 0)
-    rest = max(coverage.labelable - coverage.labeled, 0)
-    figure = go.Figure()
-    for name, count, colour, pattern in (("approved", coverage.approved, BLUE, ""),
-                                         ("labeled, not reviewed", waiting, PALE, "/"), ("unlabeled", rest, GREY, ".")):
-        figure.add_bar(y=["features"], x=[count], name=f"{name}: {count:,}", orientation="h",
-                       marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.3}},
-                       hovertemplate=f"{count:,} features {name}<extra></extra>")
-    figure.update_layout(title="How far the labels reach", barmode="stack", height=190,
-                         margin=MARGIN, legend={"orientation": "h", "y": -0.75, "traceorder": "normal"})
-    figure.update_xaxes(title="features that are not dead or rare")
-    figure.update_yaxes(showticklabels=False)
-    return figure
-
-
-def scores_chart(summary: Summary) -> go.Figure:
-    """How many labels scored how much by one method, beside what wrong labels scored on the same windows."""
-    figure = go.Figure()
-    for name, values, colour, pattern in (("these labels", summary.values, BLUE, ""),
-                                          ("wrong labels", summary.baselines, GREY, "/")):
-        if values:
-            figure.add_histogram(
-                x=values, name=f"{name}: {len(values):,}", histnorm="percent",
-                xbins={"start": 0, "end": 1.05, "size": 0.05},
-                marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.35}}, opacity=0.8,
-                hovertemplate="%{y:.0f}% of " + name + " at %{x}<extra></extra>")
-    figure.update_layout(title=f"{summary.method.capitalize()} scores", barmode="overlay", height=230, margin=MARGIN,
-                         legend={"orientation": "h", "y": 1.2, "x": 0.5})
-    figure.update_xaxes(title="AUROC" if summary.method == "embedding" else "balanced accuracy", range=[0, 1.05])
-    figure.update_yaxes(title="% of labels")
-    return figure
-
-
-def groups_chart(groups: list[Group], title: str) -> go.Figure:
-    """Mean score of each group of labels, by method."""
-    figure = go.Figure()
-    for method, colour, pattern in (("detection", BLUE, ""), ("fuzzing", PALE, "/"), ("embedding", GREY, ".")):
-        mine = [group for group in groups if group.method == method]
-        if mine:
-            figure.add_bar(y=[_plain(group.name) for group in mine], x=[group.mean for group in mine], name=method,
-                           orientation="h", marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.3}},
-                           customdata=[group.labels for group in mine],
-                           hovertemplate="%{y}: %{x:.2f}, %{customdata:,} labels<extra>" + method + "</extra>")
-    rows = len({group.name for group in groups}) * len({group.method for group in groups})
-    figure.update_layout(title=f"Mean score by {title.lower()}", height=140 + 22 * rows, margin=MARGIN,
-                         legend={"orientation": "h", "y": 1.2, "x": 0.5})
-    figure.update_xaxes(title="mean score", range=[0, 1.05])
-    return figure
-
-
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plotly reads a few tags in hover text: take their brackets away."""
     return text.replace("<", "‹").replace(">", "›")
