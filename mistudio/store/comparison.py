@@ -8,7 +8,8 @@ from sqlalchemy import and_, func, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
-from mistudio.store.tables import Feature, Label, LabelVector, RunItem
+from mistudio.store.tables import Feature, Label, RunItem
+from mistudio.store.vectors import vectors_of
 
 Which = Literal["differ", "same", "both", "first", "second", "any"]
 
@@ -101,9 +102,8 @@ def _conditions(one: type[Label], two: type[Label]) -> dict[Which, object]:
 
 
 def _vectors(work: Session, label_ids: list[int], encoder: str) -> dict[int, np.ndarray]:
-    rows = work.exec(select(LabelVector.label_id, LabelVector.vector).where(
-        col(LabelVector.label_id).in_(label_ids), LabelVector.encoder == encoder))
-    return {label_id: np.frombuffer(vector, np.float16).astype(np.float32) for label_id, vector in rows}
+    return {label_id: np.frombuffer(vector, np.float16).astype(np.float32)
+            for label_id, vector in vectors_of(work, label_ids, encoder).items()}
 
 
 def _cosine(first: Label | None, second: Label | None, vectors: dict[int, np.ndarray]) -> float | None:

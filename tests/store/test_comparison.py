@@ -8,7 +8,7 @@ from mistudio.store.comparison import Side, pairs, totals
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label, judge_label
 from mistudio.store.runs import create_run
-from mistudio.store.search import save_vectors
+from mistudio.store.vectors import save_vectors
 from tests.toy import add_toy_extraction
 
 

@@ -7,12 +7,13 @@ from mistudio.errors import StoreError
 from mistudio.jobs.deleting import delete
 from mistudio.store import Extraction, Label, Score, session
 from mistudio.store.extractions import list_extractions, rename_extraction
-from mistudio.store.features import feature_ids
+from mistudio.store.features import FeatureFilter, feature_ids
 from mistudio.store.labels import add_label
 from mistudio.store.runs import create_run, request_stop
 from mistudio.store.scores import add_score
-from mistudio.store.search import save_vectors, word_hits
+from mistudio.store.search import read_terms, word_hits
 from mistudio.store.tables import Vocabulary
+from mistudio.store.vectors import save_vectors
 from tests.toy import add_toy_extraction
 
 # Rows that belong to no one extraction.
@@ -55,7 +56,7 @@ def test_deleting_leaves_the_other_extraction_whole(engine, toy):
     with session(engine) as work:
         assert [found.id for found in list_extractions(work)] == [toy]
         assert work.get(Vocabulary, "toy") is not None, "the other extraction reads it"
-        assert word_hits(work, toy, "digits", 9)[0] == feature_ids(work, toy)[:1]
+        assert word_hits(work, toy, read_terms("digits"), FeatureFilter(), 9).named == feature_ids(work, toy)[:1]
     assert [fraction for _step, fraction, _detail in steps] == sorted(fraction for _step, fraction, _detail in steps)
 
 
