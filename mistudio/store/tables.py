@@ -131,6 +131,26 @@ for _name, _column in SORTED.items():
     Index(f"ix_feature_by_{_name}", col(Feature.extraction_id), _column, col(Feature.index))
 
 
+# Everything to filter by in one place: what asks for several of these reads nothing else.
+Index("ix_feature_filter", *(col(column) for column in (
+    Feature.extraction_id, Feature.label_state, Feature.state, Feature.kind, Feature.origin, Feature.provider,
+    Feature.starred, Feature.score, Feature.density, Feature.max_activation, Feature.index)))
+Index("ix_feature_starred", col(Feature.extraction_id), col(Feature.index), sqlite_where=col(Feature.starred).is_(True),
+      postgresql_where=col(Feature.starred).is_(True))
+
+
+class FeatureCount(SQLModel, table=True):
+    """How many features of an extraction are in a pair of states, how many of these have a score, and the sum of these
+    scores. The database keeps them itself (``store.counts``)."""
+
+    extraction_id: int = Field(primary_key=True, foreign_key="extraction.id", ondelete="CASCADE")
+    state: str = Field(primary_key=True)
+    label_state: str = Field(primary_key=True)
+    features: int
+    scored: int
+    score_sum: float
+
+
 class FeatureExamples(SQLModel, table=True):
     """All examples of a feature in one blob (``store.examples``)."""
 
