@@ -190,4 +190,6 @@ def beside(sort: Sort, value: object, index: int, *, descending: bool, after: bo
         others = [column.is_(None) & beyond(at, index)]
         return others if after else [*others, column.is_not(None)]
     others = [beyond(tuple_(column, at), tuple_(value, index))]
+    if sort == "need":  # SQLite begins at a pair of values only where both are columns
+        others = [(column <= value if descending == after else column >= value) & others[0]]
     return [*others, column.is_(None)] if after else others
