@@ -65,7 +65,7 @@ def _page(work: Session, extraction_id: int, wanted: FeatureFilter, sort: Sort, 
     total = known_count(work, extraction_id, wanted)
     if total is not None and offset > total // 2:
         limit = max(0, min(limit, total - offset))
-        offset, by = total - offset - limit, order(sort, descending=descending, backwards=True)
+        offset, by = max(0, total - offset - limit), order(sort, descending=descending, backwards=True)
     found = matching(select(Feature.id), extraction_id, wanted).order_by(*by).limit(limit).offset(offset)
     if wanted == ALL:
         return list(work.exec(found))

@@ -41,7 +41,7 @@ def test_pages_join_to_the_whole_in_order(engine, toy):
     ({"states": ("dead",)}, [11]), ({"indices": (3, 1)}, [1, 3]), ({"min_density": 0.0105}, [10]),
     ({"max_density": 0.0015, "states": ("live",)}, [0]), ({"min_activation": 20}, [10]),
     ({"labels": "labeled"}, [2, 7]), ({"labels": "human", "text": "100%"}, [7]), ({"text": "_"}, []),
-    ({"text": "closing brack"}, [2]), ({"text": "brackets of"}, []), ({"text": "100% s"}, [7]), ({"text": "%"}, [7]),
+    ({"text": "closing brack"}, [2]), ({"text": "brackets of"}, []), ({"text": "100% su"}, [7]), ({"text": "%"}, [7]),
     ({"labels": "labeled", "states": ("live",), "min_density": 0.005}, [7]),
     ({"starred": True, "states": ("live",)}, [4]), ({"starred": True}, [4]),
     ({"origin": "human"}, [2, 7]), ({"min_activation": 12, "max_activation": 14}, [2, 3, 4])])
