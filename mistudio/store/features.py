@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import BigInteger, bindparam, cast, false, func, insert, or_, true
+from sqlalchemy import BigInteger, bindparam, cast, func, insert, true
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
@@ -19,8 +19,6 @@ _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
          .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
 ALL = FeatureFilter()
 NEAR = 5000
-# Larger numbers than this are not counted out where nobody needs them.
-MOST_COUNTED = 10_000
 # More features than this are too many to read for a chart.
 MOST_CHARTED = 100_000
 
@@ -84,10 +82,9 @@ def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) 
 
 
 def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter, index: int, sort: Sort = "index", *,
-               descending: bool = False, but: Collection[int] = ()) -> tuple[int | None, int | None, int]:
-    """Around a feature, among matching ones in an order: indices of the one before and the one after, and how many lie
-    before (10,000 stands for more). Of an index that the extraction does not have, such as -1: the first one is after
-    it.
+               descending: bool = False, but: Collection[int] = ()) -> tuple[int | None, int | None]:
+    """Around a feature, among matching ones in an order: indices of the one before and the one after. Of an index that
+    the extraction does not have, such as -1: the first one is after it.
 
     Args:
         but: indices that are passed over.
@@ -96,11 +93,8 @@ def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter, index: 
     before = beside(sort, here[0], index, descending=descending, after=False) if here else []
     after = beside(sort, here[0], index, descending=descending, after=True) if here else [true()]
     others = matching(select(Feature.index), extraction_id, wanted).where(col(Feature.index).not_in({index, *but}))
-    lower = (matching(select(Feature.id), extraction_id, wanted)
-             .where(Feature.index != index, or_(false(), *before)).limit(MOST_COUNTED).subquery())
     return (_first(work, others.order_by(*order(sort, descending=not descending)), before),
-            _first(work, others.order_by(*order(sort, descending=descending)), after),
-            work.exec(select(func.count()).select_from(lower)).one() if before else 0)
+            _first(work, others.order_by(*order(sort, descending=descending)), after))
 
 
 def _first(work: Session, query, conditions: list) -> int | None:

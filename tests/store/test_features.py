@@ -123,8 +123,8 @@ def test_a_walk_in_any_order_passes_every_feature_once_and_back(engine, labeled,
         with session(engine) as work:
             walked, after = [], neighbours(work, labeled, wanted, -1, sort, descending=descending)[1]
             while after is not None:
-                before, following, place = neighbours(work, labeled, wanted, after, sort, descending=descending)
-                assert (before, place) == (walked[-1] if walked else None, len(walked)), sort
+                before, following = neighbours(work, labeled, wanted, after, sort, descending=descending)
+                assert before == (walked[-1] if walked else None), sort
                 walked.append(after)
                 after = following
         assert walked == pages, sort
@@ -135,8 +135,7 @@ def test_who_needs_a_person_first(engine, labeled):
         order = indices(engine, labeled, sort="need", descending=True, labels="unreviewed")
         assert order == [2, 8, 1], "a low score and methods that disagree come first"
         annotate(work, get_feature(work, labeled, 2)[0].id, seen=True)
-        _before, after, _place = neighbours(work, labeled, FeatureFilter(labels="unreviewed"), 2, "need",
-                                            descending=True)
+        _before, after = neighbours(work, labeled, FeatureFilter(labels="unreviewed"), 2, "need", descending=True)
         assert after == 8, "the walk goes on from where it was"
     assert indices(engine, labeled, sort="need", descending=True, labels="unreviewed") == [8, 2, 1]
 
@@ -200,3 +199,9 @@ def test_pages_from_the_end_are_the_same_pages(engine, labeled, sort):
             pages = [index for offset in range(0, 15, 3) for index in indices(
                 engine, labeled, limit=3, offset=offset, sort=sort, descending=descending, **wanted)]
             assert pages == every
+
+
+def test_some_may_be_passed_over_on_the_way(engine, toy):
+    with session(engine) as work:
+        assert neighbours(work, toy, FeatureFilter(), 4, but=(3, 5, 6)) == (2, 7)
+        assert neighbours(work, toy, FeatureFilter(), -1, "density", descending=True, but=(10,))[1] == 9
