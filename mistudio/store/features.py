@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import BigInteger, bindparam, cast, func, insert, true
+from sqlalchemy import bindparam, func, insert, true
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
@@ -133,7 +133,7 @@ def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL,
     query = query.where(Feature.density > 0, Feature.max_activation > 0)
     if one_in > 1:
         # Spread over the indices without a step, which a pattern in them could follow.
-        query = query.where(cast(Feature.index, BigInteger) * 40503 % 65536 < 65536 // one_in)
+        query = query.where(col(Feature.index) % 65536 * 617 % 65536 < 65536 // one_in)
     rows = work.exec(query.with_hint(Feature, "INDEXED BY ix_feature_filter", "sqlite")).all()
     if not rows:
         return None

@@ -1,12 +1,9 @@
 """Features are filtered, sorted and paged in SQL."""
 
 import pytest
-from sqlalchemy import func
-from sqlmodel import select
 
 from mistudio.errors import StoreError
-from mistudio.store import Feature, Label, Score, session
-from mistudio.store.counts import state_counts
+from mistudio.store import Label, Score, session
 from mistudio.store.extractions import coverage, delete_extraction, get_extraction, list_extractions
 from mistudio.store.features import (
     FeatureFilter,
@@ -20,7 +17,7 @@ from mistudio.store.features import (
     points,
 )
 from mistudio.store.filtering import SORTS
-from mistudio.store.labels import add_label, edit_label, judge_label, point_to
+from mistudio.store.labels import add_label, edit_label, judge_label
 from mistudio.store.scores import add_score
 from tests.toy import add_toy_extraction
 
@@ -153,44 +150,6 @@ def test_a_filter_by_the_label_follows_the_label(engine, labeled):
     assert indices(engine, labeled, labels="human") == [2]
 
 
-def test_the_grid_holds_every_feature_that_fired(engine, labeled):
-    with session(engine) as work:
-        grid = density_grid(work, labeled, bins=6)
-        assert (grid.counts.sum(), grid.labeled.sum()) == (11, 4)
-        assert grid.density[0] < 0.001 < 0.011 < grid.density[-1]
-        assert grid.maximum[0] < 10 < 20 < grid.maximum[-1]
-        assert density_grid(work, labeled, FeatureFilter(states=("dead",))) is None
-
-
-def counted(work, extraction_id):
-    """What the database keeps, beside what is there."""
-    kept = {(row.state, row.label_state): (row.features, row.scored, round(row.score_sum, 6))
-            for row in state_counts(work, extraction_id) if row.features}
-    rows = work.exec(select(Feature.state, Feature.label_state, func.count(), func.count(Feature.score),
-                            func.coalesce(func.sum(Feature.score), 0)).where(Feature.extraction_id == extraction_id)
-                     .group_by(Feature.state, Feature.label_state))
-    return kept, {tuple(states): (count, scored, round(float(total), 6)) for *states, count, scored, total in rows}
-
-
-def test_counts_are_kept_whatever_happens_to_labels(engine, labeled):
-    with session(engine) as work:
-        kept, there = counted(work, labeled)
-        assert kept == there and kept["live", "unreviewed"] == (3, 3, 2.1)
-        label = get_feature(work, labeled, 1)[1]
-        judge_label(work, label.id, "rejected", author="ann")
-        add_score(work, Score(label_id=label.id, method="detection", judge="j", value=0.2, n=40), label)
-        edit_label(work, get_feature(work, labeled, 2)[0].id, "mine", author="ann")
-        point_to(work, get_feature(work, labeled, 3)[0].id, None)
-        kept, there = counted(work, labeled)
-        assert kept == there and kept["live", "rejected"] == (2, 2, 0.7)
-    other = add_toy_extraction(engine)
-    with session(engine) as work:
-        delete_extraction(work, labeled)
-    with session(engine) as work:
-        assert counted(work, labeled) == ({}, {})
-        assert counted(work, other) == ({("live", "unlabeled"): (11, 0, 0), ("dead", "unlabeled"): (1, 0, 0)},) * 2
-
-
 @pytest.mark.parametrize("sort", ["index", "score", "label"])
 def test_pages_from_the_end_are_the_same_pages(engine, labeled, sort):
     for descending in (False, True):
@@ -199,6 +158,15 @@ def test_pages_from_the_end_are_the_same_pages(engine, labeled, sort):
             pages = [index for offset in range(0, 15, 3) for index in indices(
                 engine, labeled, limit=3, offset=offset, sort=sort, descending=descending, **wanted)]
             assert pages == every
+
+
+def test_the_grid_holds_every_feature_that_fired(engine, labeled):
+    with session(engine) as work:
+        grid = density_grid(work, labeled, bins=6)
+        assert (grid.counts.sum(), grid.labeled.sum()) == (11, 4)
+        assert grid.density[0] < 0.001 < 0.011 < grid.density[-1]
+        assert grid.maximum[0] < 10 < 20 < grid.maximum[-1]
+        assert density_grid(work, labeled, FeatureFilter(states=("dead",))) is None
 
 
 def test_some_may_be_passed_over_on_the_way(engine, toy):
