@@ -24,7 +24,7 @@ def counted(work, extraction_id):
 
 def test_counts_are_kept_whatever_happens_to_labels(engine, toy):
     with session(engine) as work:
-        made = [Label(feature_id=get_feature(work, toy, index)[0].id, text="a name", origin="llm") for index in range(4)]
+        made = [Label(feature_id=get_feature(work, toy, index)[0].id, text="name", origin="llm") for index in range(4)]
         for label, value in zip(made, (0.9, 0.6, 0.5, None), strict=True):
             add_label(work, label)
             if value is not None:
