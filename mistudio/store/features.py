@@ -73,7 +73,7 @@ def _page(work: Session, extraction_id: int, wanted: FeatureFilter, sort: Sort, 
         near = list(work.exec(found.join(first, first.c.id == Feature.id)))
         if len(near) == limit:
             return near
-    return list(work.exec(indexed(found, wanted)))
+    return list(work.exec(indexed(found, wanted, sort)))
 
 
 def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> list[int]:
@@ -134,7 +134,7 @@ def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL,
     if one_in > 1:
         # Spread over the indices without a step, which a pattern in them could follow.
         query = query.where(col(Feature.index) % 65536 * 617 % 65536 < 65536 // one_in)
-    rows = work.exec(query.with_hint(Feature, "INDEXED BY ix_feature_filter", "sqlite")).all()
+    rows = work.exec(indexed(query, wanted, "density", "max_activation")).all()
     if not rows:
         return None
     density, maximum, states = (np.array(column) for column in zip(*rows, strict=True))

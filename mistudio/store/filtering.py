@@ -23,9 +23,9 @@ _ASKED = {
     "approved": (("approved", "human"), None), "rejected": (("rejected",), None), "human": (("human",), None),
     "scored": (_LABELED, True), "unscored": (_LABELED, False),
 }
-# Filters on the same column.
-_SAME = {"min_density": "density", "max_density": "density", "min_activation": "maximum", "max_activation": "maximum",
-         "score_above": "score", "score_below": "score"}
+# What filters ask about, by the names of what can be sorted by, where these differ.
+_COLUMN = {"labels": "label_state", "states": "state", "min_density": "density", "max_density": "density",
+           "min_activation": "max_activation", "score_above": "score", "score_below": "score"}
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,19 @@ def _full_text(says: _Says, compiler, **options) -> str:
     return f"({found} AND {exact})" if exact else found
 
 
-def indexed(query, wanted: FeatureFilter):
+def indexed(query, wanted: FeatureFilter, *also: str):
     """A query of a filter (or of its count) that reads all it needs from an index. SQLite knows too little of how
-    values are spread to choose it, and would rather read half of the table."""
+    values are spread to choose it, and would rather read half of the table.
+
+    Args:
+        also: what else it wants, by the names of what can be sorted by.
+    """
     if wanted.indices or wanted.text:
         return query
     if wanted.starred:
         return query.with_hint(Feature, "INDEXED BY ix_feature_starred", "sqlite")
-    columns = {_SAME.get(name, name) for name in wanted.as_dict()}
+    # Every order has an index of its own, with the feature's index in it; of two values only this one has both.
+    columns = {_COLUMN.get(name, name) for name in wanted.as_dict()} | {*also} - {"index"}
     if len(columns) < 2 and wanted.labels not in ("scored", "unscored"):
         return query
     return query.with_hint(Feature, "INDEXED BY ix_feature_filter", "sqlite")
