@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from mistudio.store.counts import mean_score
 from mistudio.store.engine import session
-from mistudio.store.extractions import Coverage, coverage, mean_score
+from mistudio.store.extractions import Coverage, coverage
 from mistudio.store.tables import Extraction
 from mistudio.ui.comparing import compare
 from mistudio.ui.managing import described, manage

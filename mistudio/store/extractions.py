@@ -6,8 +6,9 @@ from sqlalchemy import func
 from sqlmodel import Session, col, delete, select, text
 
 from mistudio.errors import StoreError
+from mistudio.store.counts import state_counts
 from mistudio.store.runs import list_runs
-from mistudio.store.tables import Extraction, Feature, Label, Run, Vocabulary
+from mistudio.store.tables import Extraction, Feature, Run, Vocabulary
 
 LONGEST_NAME = 120
 # A run in such a state has a worker, or is owed answers.
@@ -57,25 +58,18 @@ class Coverage:
 
 
 def coverage(work: Session, extraction_id: int) -> Coverage:
-    """Counts for one extraction, in SQL."""
-    states = dict(work.exec(select(Feature.state, func.count()).where(Feature.extraction_id == extraction_id)
-                            .group_by(Feature.state)).all())
-    rows = work.exec(select(Label.verdict, Label.origin, func.count())
-                     .join(Feature, col(Feature.label_id) == Label.id)
-                     .where(Feature.extraction_id == extraction_id).group_by(Label.verdict, Label.origin)).all()
+    """Counts for one extraction."""
+    states: dict[str, int] = {}
+    by_label: dict[str, int] = {}
+    for row in state_counts(work, extraction_id):
+        if row.features:
+            states[row.state] = states.get(row.state, 0) + row.features
+            by_label[row.label_state] = by_label.get(row.label_state, 0) + row.features
+    unreviewed, approved, rejected, human = (
+        by_label.get(name, 0) for name in ("unreviewed", "approved", "rejected", "human"))
     return Coverage(
-        features=sum(states.values()), states=states,
-        labelable=states.get("live", 0) + states.get("dense", 0),
-        labeled=sum(n for verdict, _origin, n in rows if verdict != "rejected"),
-        approved=sum(n for verdict, _origin, n in rows if verdict == "approved"),
-        rejected=sum(n for verdict, _origin, n in rows if verdict == "rejected"),
-        human=sum(n for verdict, origin, n in rows if origin == "human" and verdict != "rejected"))
-
-
-def mean_score(work: Session, extraction_id: int) -> tuple[float | None, int]:
-    """Mean score of the current labels that have one (None without any), and how many these are."""
-    return work.exec(select(func.avg(Feature.score), func.count(Feature.score))
-                     .where(Feature.extraction_id == extraction_id)).one()
+        features=sum(states.values()), states=states, labelable=states.get("live", 0) + states.get("dense", 0),
+        labeled=unreviewed + approved + human, approved=approved + human, rejected=rejected, human=human)
 
 
 def rename_extraction(work: Session, extraction_id: int, name: str) -> None:

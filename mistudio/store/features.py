@@ -8,7 +8,8 @@ from sqlalchemy import bindparam, func, insert, true
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
-from mistudio.store.filtering import FeatureFilter, Sort, beside, matching, order, place
+from mistudio.store.counts import known_count
+from mistudio.store.filtering import FeatureFilter, Sort, beside, indexed, matching, order, place
 from mistudio.store.tables import Extraction, Feature, FeatureExamples, Label
 
 # Prepared once, for all features of a run: to build statements anew takes longer than to run them.
@@ -17,6 +18,9 @@ _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
          .join(FeatureExamples, col(FeatureExamples.feature_id) == Feature.id, isouter=True)
          .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
 ALL = FeatureFilter()
+NEAR = 5000
+# More features than this are too many to read for a chart.
+MOST_CHARTED = 100_000
 
 
 def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> list[int]:
@@ -34,21 +38,42 @@ def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> 
 
 def count_features(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> int:
     """How many features match."""
-    return work.exec(matching(select(func.count()).select_from(Feature), extraction_id, wanted)).one()
+    known = known_count(work, extraction_id, wanted)
+    if known is not None:
+        return known
+    return work.exec(indexed(matching(select(func.count()).select_from(Feature), extraction_id, wanted), wanted)).one()
 
 
 def list_features(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, *, sort: Sort = "index",
                   descending: bool = False, limit: int | None = 50,
                   offset: int = 0) -> list[tuple[Feature, Label | None]]:
     """One page of matching features, each with its current label. Features without a value sort last."""
-    by = order(sort, descending=descending)
     found = matching(select(Feature.id), extraction_id, wanted)
-    if limit is not None or offset:
-        # Which ones first, by an index alone: rows that are only passed over are never read.
-        found = select(found.order_by(*by).limit(limit).offset(offset).subquery().c.id)
+    if limit is not None:
+        found = _page(work, extraction_id, wanted, sort, descending, limit, offset)
     query = (select(Feature, Label).join(Label, col(Feature.label_id) == Label.id, isouter=True)
-             .where(col(Feature.id).in_(found)).order_by(*by))
-    return list(work.exec(query))
+             .where(col(Feature.id).in_(found)).order_by(*order(sort, descending=descending)))
+    return list(work.exec(query if limit is not None else query.offset(offset)))
+
+
+def _page(work: Session, extraction_id: int, wanted: FeatureFilter, sort: Sort, descending: bool, limit: int,
+          offset: int) -> list[int]:
+    """Ids of a page's features. Rows that are only passed over are never read."""
+    by = order(sort, descending=descending)
+    total = known_count(work, extraction_id, wanted)
+    if total is not None and offset > total // 2:
+        limit = max(0, min(limit, total - offset))
+        offset, by = max(0, total - offset - limit), order(sort, descending=descending, backwards=True)
+    found = matching(select(Feature.id), extraction_id, wanted).order_by(*by).limit(limit).offset(offset)
+    if wanted == ALL:
+        return list(work.exec(found))
+    if offset + limit <= NEAR:
+        # Mostly the first few thousand of all features hold enough that match.
+        first = matching(select(Feature.id), extraction_id, ALL).order_by(*by).limit(NEAR).subquery()
+        near = list(work.exec(found.join(first, first.c.id == Feature.id)))
+        if len(near) == limit:
+            return near
+    return list(work.exec(indexed(found, wanted, sort)))
 
 
 def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> list[int]:
@@ -90,25 +115,33 @@ def points(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> li
 class DensityGrid(NamedTuple):
     """How many features lie where: ``density`` and ``maximum`` are the edges of bins (float64 ``[bins + 1]``, even on a
     logarithmic scale), ``counts`` and ``labeled`` (int64 ``[bins, bins]``, density first) count all features in each
-    and those with a label. Features that never fired are in none."""
+    and those with a label. Features that never fired are in none. ``one_in`` says of how many features one was read
+    and counted as that many: 1 of no more than a hundred thousand.
+    """
 
     density: np.ndarray
     maximum: np.ndarray
     counts: np.ndarray
     labeled: np.ndarray
+    one_in: int
 
 
 def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, bins: int = 40) -> DensityGrid | None:
     """Matching features by density and maximum; None where none of them ever fired."""
+    one_in = 1 + count_features(work, extraction_id, wanted) // MOST_CHARTED
     query = matching(select(Feature.density, Feature.max_activation, Feature.label_state), extraction_id, wanted)
-    rows = work.exec(query.where(Feature.density > 0, Feature.max_activation > 0)).all()
+    query = query.where(Feature.density > 0, Feature.max_activation > 0)
+    if one_in > 1:
+        # Spread over the indices without a step, which a pattern in them could follow.
+        query = query.where(col(Feature.index) % 65536 * 617 % 65536 < 65536 // one_in)
+    rows = work.exec(indexed(query, wanted, "density", "max_activation")).all()
     if not rows:
         return None
     density, maximum, states = (np.array(column) for column in zip(*rows, strict=True))
     edges = [_edges(density, bins), _edges(maximum, bins)]
     labeled = ~np.isin(states, ("unlabeled", "rejected"))
-    return DensityGrid(*edges, *(np.histogram2d(density[kept], maximum[kept], edges)[0].astype(np.int64)
-                                 for kept in (slice(None), labeled)))
+    return DensityGrid(*edges, *(one_in * np.histogram2d(density[kept], maximum[kept], edges)[0].astype(np.int64)
+                                 for kept in (slice(None), labeled)), one_in)
 
 
 def _edges(values: np.ndarray, bins: int) -> np.ndarray:

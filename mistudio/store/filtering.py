@@ -1,9 +1,12 @@
 """Which features are wanted and in what order, as SQL over the feature table alone."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from sqlalchemy import ColumnElement, case, or_, tuple_
+from sqlalchemy import Boolean, ColumnElement, bindparam, case, or_, tuple_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from mistudio.errors import StoreError
@@ -20,11 +23,15 @@ _ASKED = {
     "approved": (("approved", "human"), None), "rejected": (("rejected",), None), "human": (("human",), None),
     "scored": (_LABELED, True), "unscored": (_LABELED, False),
 }
+# What filters ask about, by the names of what can be sorted by, where these differ.
+_COLUMN = {"labels": "label_state", "states": "state", "min_density": "density", "max_density": "density",
+           "min_activation": "max_activation", "score_above": "score", "score_below": "score"}
 
 
 @dataclass(frozen=True)
 class FeatureFilter:
-    """Which features are wanted; an unset field does not filter. ``text`` is a substring of label or explanation.
+    """Which features are wanted; an unset field does not filter. ``text`` is words of label or explanation, each of
+    which may be the beginning of one (PostgreSQL: a substring).
 
     ``labels`` is one of unlabeled (no label, or a rejected one), labeled, unreviewed (labeled by a run, no verdict
     yet), approved, rejected, human, scored, unscored (labeled, and not measured yet). ``score_above`` (that much or
@@ -64,7 +71,7 @@ def matching(query, extraction_id: int, wanted: FeatureFilter):
     if wanted.states:
         query = query.where(col(Feature.state).in_(wanted.states))
     if wanted.text:
-        query = query.where(_says(wanted.text))
+        query = query.where(_Says(wanted.text))
     for column, value in ((Feature.kind, wanted.kind), (Feature.origin, wanted.origin),
                           (Feature.provider, wanted.provider)):
         if value:
@@ -86,28 +93,87 @@ def matching(query, extraction_id: int, wanted: FeatureFilter):
     return query
 
 
-def _label_state(asked: str) -> ColumnElement[bool]:
+def label_states(asked: str | None) -> tuple[tuple[str, ...], bool | None]:
+    """What a label state that people ask for means: ``Feature.label_state`` values (none: any), and whether there must
+    be a score (None: either).
+
+    Raises:
+        StoreError: there is no such label state.
+    """
+    if not asked:
+        return (), None
     if asked not in _ASKED:
         raise StoreError(f"{asked!r} is not a label state.", f"Use one of: {', '.join(_ASKED)}.")
-    states, scored = _ASKED[asked]
+    return _ASKED[asked]
+
+
+def _label_state(asked: str) -> ColumnElement[bool]:
+    states, scored = label_states(asked)
     right = col(Feature.label_state).in_(states)
     if scored is None:
         return right
     return right & (col(Feature.score).is_not(None) if scored else col(Feature.score).is_(None))
 
 
-def _says(text: str) -> ColumnElement[bool]:
-    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    return (select(Label.id).where(Label.id == Feature.label_id, or_(
-        col(Label.text).ilike(pattern, escape="\\"), col(Label.explanation).ilike(pattern, escape="\\"))).exists())
+class _Says(ColumnElement):
+    """Whether a feature's label or explanation has these words, or, of text without a word, this text."""
+
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, said: str):
+        self.said = said
+        # A word stands for all words that begin with it; a single letter only for itself.
+        self.words = [f'"{word}"' + ("*" if len(word) > 1 else "") for word in re.findall(r"[^\W_]+", said)]
 
 
-def order(sort: Sort, *, descending: bool = False) -> tuple[ColumnElement, ...]:
-    """What to order by: features without a value come last either way, those of the same value in order of index."""
+@compiles(_Says)
+def _substring(says: _Says, compiler, **options) -> str:
+    named = aliased(Label)
+    pattern = "%" + says.said.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    held = or_(col(named.text).ilike(pattern, escape="\\"), col(named.explanation).ilike(pattern, escape="\\"))
+    found = select(named.id).where(named.id == Feature.label_id, held).correlate(Feature)
+    return compiler.process(found.exists(), **options)
+
+
+@compiles(_Says, "sqlite")
+def _full_text(says: _Says, compiler, **options) -> str:
+    exact = _substring(says, compiler, **options) if re.search(r"[^\w\s]|_", says.said) else ""
+    if not says.words:
+        return exact
+    match = bindparam(None, f"{{label explanation}} : ({' AND '.join(says.words)})", unique=True)
+    found = f"feature.id IN (SELECT rowid FROM label_fts WHERE label_fts MATCH {compiler.process(match, **options)})"
+    return f"({found} AND {exact})" if exact else found
+
+
+def indexed(query, wanted: FeatureFilter, *also: str):
+    """A query of a filter (or of its count) that reads all it needs from an index. SQLite knows too little of how
+    values are spread to choose it, and would rather read half of the table.
+
+    Args:
+        also: what else it wants, by the names of what can be sorted by.
+    """
+    if wanted.indices or wanted.text:
+        return query
+    if wanted.starred:
+        return query.with_hint(Feature, "INDEXED BY ix_feature_starred", "sqlite")
+    # Every order has an index of its own, with the feature's index in it; of two values only this one has both.
+    columns = {_COLUMN.get(name, name) for name in wanted.as_dict()} | {*also} - {"index"}
+    if len(columns) < 2 and wanted.labels not in ("scored", "unscored"):
+        return query
+    return query.with_hint(Feature, "INDEXED BY ix_feature_filter", "sqlite")
+
+
+def order(sort: Sort, *, descending: bool = False, backwards: bool = False) -> tuple[ColumnElement, ...]:
+    """What to order by: features without a value come last either way, those of the same value in order of index.
+
+    Args:
+        backwards: all of this from its end.
+    """
     columns = (col(Feature.index),) if sort == "index" else (_COLUMNS[sort], col(Feature.index))
-    first, *ties = (column.desc() if descending else column.asc() for column in columns)
+    first, *ties = (column.desc() if descending != backwards else column.asc() for column in columns)
     # Only where there can be none: with it on both, no index gives the order.
-    return first.nulls_last(), *ties
+    return first.nulls_first() if backwards else first.nulls_last(), *ties
 
 
 def place(sort: Sort) -> ColumnElement:
@@ -129,4 +195,6 @@ def beside(sort: Sort, value: object, index: int, *, descending: bool, after: bo
         others = [column.is_(None) & beyond(at, index)]
         return others if after else [*others, column.is_not(None)]
     others = [beyond(tuple_(column, at), tuple_(value, index))]
+    if sort == "need":  # SQLite begins at a pair of values only where both are columns
+        others = [(column <= value if descending == after else column >= value) & others[0]]
     return [*others, column.is_(None)] if after else others

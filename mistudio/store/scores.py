@@ -1,5 +1,6 @@
 """Scores of labels: stored beside each other, with the headline one on the label itself."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from sqlalchemy import bindparam
@@ -61,8 +62,10 @@ class ScoreRow(NamedTuple):
     density: float
 
 
-def score_rows(work: Session, *, extraction_id: int | None = None, run_id: int | None = None) -> list[ScoreRow]:
-    """Scores of an extraction's labels, or those that one run measured."""
+def score_rows(work: Session, *, extraction_id: int | None = None, run_id: int | None = None,
+               indices: Collection[int] = ()) -> list[ScoreRow]:
+    """Scores of an extraction's labels (only of features with these indices, where some are given), or those that one
+    run measured."""
     query = (select(Feature.id, Label.id, Feature.label_id == Label.id, Score.method, Score.judge, Score.value,
                     Score.baseline, Score.weighted, Score.recalls, Score.cost, Score.prompt_hash != "", Label.kind,
                     Label.origin, Label.provider, Label.model, Label.prompt, Label.prompt_hash, Label.cost,
@@ -71,6 +74,8 @@ def score_rows(work: Session, *, extraction_id: int | None = None, run_id: int |
              .where(Score.split == "test").order_by(col(Score.id)))
     if extraction_id is not None:
         query = query.where(Feature.extraction_id == extraction_id)
+    if indices:
+        query = query.where(col(Feature.index).in_(indices))
     if run_id is not None:
         query = query.where(Score.run_id == run_id)
     # The newest of each comes last and stays.

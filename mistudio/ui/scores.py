@@ -66,10 +66,12 @@ def _misjudged(score: Score, key: str) -> None:
 def show_quality(here: Here) -> None:
     """Charts and tables of all scores of the extraction's current labels; nothing where there is none."""
     with session(here.engine) as work:
-        found = report(work, here.id)
+        found = report(work, here.id, quick=True)
     if not found.summaries:
         return
     st.subheader("How good the labels are")
+    if found.sampled:
+        st.caption(f"From {found.sampled:,} features drawn at random.")
     for summary in found.summaries:
         left, right = st.columns([1, 3], vertical_alignment="center")
         left.metric(summary.method.capitalize(), f"{summary.mean:.2f}", help=HELP[summary.method])

@@ -38,7 +38,10 @@ def test_pages_join_to_the_whole_in_order(engine, toy):
     ({"states": ("dead",)}, [11]), ({"indices": (3, 1)}, [1, 3]), ({"min_density": 0.0105}, [10]),
     ({"max_density": 0.0015, "states": ("live",)}, [0]), ({"min_activation": 20}, [10]),
     ({"labels": "labeled"}, [2, 7]), ({"labels": "human", "text": "100%"}, [7]), ({"text": "_"}, []),
-    ({"starred": True}, [4]), ({"origin": "human"}, [2, 7]), ({"min_activation": 12, "max_activation": 14}, [2, 3, 4])])
+    ({"text": "closing brack"}, [2]), ({"text": "brackets of"}, []), ({"text": "100% su"}, [7]), ({"text": "%"}, [7]),
+    ({"labels": "labeled", "states": ("live",), "min_density": 0.005}, [7]),
+    ({"starred": True, "states": ("live",)}, [4]), ({"starred": True}, [4]),
+    ({"origin": "human"}, [2, 7]), ({"min_activation": 12, "max_activation": 14}, [2, 3, 4])])
 def test_each_filter_keeps_what_it_says(engine, toy, wanted, expected):
     with session(engine) as work:
         for index, text in ((2, "closing brackets"), (7, "100% sure")):
@@ -145,6 +148,16 @@ def test_a_filter_by_the_label_follows_the_label(engine, labeled):
     assert indices(engine, labeled, labels="approved") == [1, 2, 3]
     assert indices(engine, labeled, provider="openai") == [1, 3, 5, 8]
     assert indices(engine, labeled, labels="human") == [2]
+
+
+@pytest.mark.parametrize("sort", ["index", "score", "label"])
+def test_pages_from_the_end_are_the_same_pages(engine, labeled, sort):
+    for descending in (False, True):
+        for wanted in ({}, {"labels": "unlabeled"}):
+            every = indices(engine, labeled, limit=None, sort=sort, descending=descending, **wanted)
+            pages = [index for offset in range(0, 15, 3) for index in indices(
+                engine, labeled, limit=3, offset=offset, sort=sort, descending=descending, **wanted)]
+            assert pages == every
 
 
 def test_the_grid_holds_every_feature_that_fired(engine, labeled):
