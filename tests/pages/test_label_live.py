@@ -55,6 +55,8 @@ def start(page, address, server):
         settled(page)
     page.get_by_role("button", name="Test connection").click()
     expect(page.get_by_text(f"The server offers 1 model: {MODEL}")).to_be_visible()
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name=MODEL, exact=True).click()
     settled(page)
     page.get_by_role("button", name=f"Label {FEATURES - 1} features").click()
     expect(page.get_by_text("The first labels will appear here.")).to_be_visible()
