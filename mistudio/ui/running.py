@@ -106,8 +106,7 @@ def _run_panel(engine: Engine) -> None:
             st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
                          query_params={"x": str(run.extraction_id), "run": str(run.id)})
             if run.state not in ACTIVE:
-                st.button("", icon=":material/close:", type="tertiary", key="forget-run", on_click=_forget,
-                          help="Show this no more.")
+                st.button("Hide", type="tertiary", key="forget-run", on_click=_forget, help="Show this no more.")
 
 
 def _forget() -> None:

@@ -50,6 +50,7 @@ STYLE = """
 .ms-landed {display: grid; grid-template-columns: 3.2rem minmax(8rem, 14rem) 1fr; gap: .9rem; padding: .45rem .1rem;
   align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-landed b {font-weight: 620;}
+.ms-landed a {color: inherit; opacity: 1;}
 .ms-new {animation: ms-new 1.5s ease-out;}
 @keyframes ms-new {from {background: color-mix(in srgb, currentColor 9%, transparent);} to {background: transparent;}}
 @media (prefers-reduced-motion: reduce) {.ms-new {animation: none;}}
