@@ -19,6 +19,19 @@ STYLE = """
 [data-testid^="stBaseButton-primary"]:not(:disabled) {background-color: #2f5fd0; border-color: #2f5fd0; color: #fff;}
 [data-testid^="stBaseButton-primary"]:not(:disabled):hover {filter: brightness(1.12);}
 .ms-brand {font-size: 1.3rem; font-weight: 680; letter-spacing: -.01em; padding-bottom: .4rem;}
+.ms-table {width: 100%; border-collapse: collapse;}
+.ms-table th, .ms-table td {text-align: left; vertical-align: baseline; padding: .4rem .5rem; overflow-wrap: break-word;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
+.ms-table thead th {font-size: .84rem; font-weight: 600;}
+.ms-table tbody th {font-weight: 400;}
+.ms-table td a {color: inherit;}
+.ms-table .ms-number {text-align: right; font-variant-numeric: tabular-nums; width: 3.5rem;}
+.ms-score {float: right; font-size: .84rem; opacity: .72; padding-left: .6rem; font-variant-numeric: tabular-nums;}
+@media (max-width: 640px) {
+  .stMainBlockContainer {padding: 2.6rem 1rem 2rem;}
+  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"]:nth-child(3) [data-testid="stMetric"])
+    > [data-testid="stColumn"] {min-width: calc(50% - .5rem); flex: 1 1 calc(50% - .5rem);}
+}
 .ms-examples {display: flex; flex-direction: column; gap: .1rem;}
 .ms-row {display: grid; grid-template-columns: 2.1rem 1fr; gap: .6rem; padding: .42rem .1rem; align-items: baseline;
   border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
@@ -55,19 +68,6 @@ STYLE = """
 @keyframes ms-new {from {background: color-mix(in srgb, currentColor 9%, transparent);} to {background: transparent;}}
 @media (prefers-reduced-motion: reduce) {.ms-new {animation: none;}}
 @media (max-width: 640px) {.ms-landed {grid-template-columns: 3rem 1fr;} .ms-landed > .ms-text {grid-column: 1 / -1;}}
-.ms-table {width: 100%; border-collapse: collapse;}
-.ms-table th, .ms-table td {text-align: left; vertical-align: baseline; padding: .4rem .5rem; overflow-wrap: break-word;
-  border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
-.ms-table thead th {font-size: .84rem; font-weight: 600;}
-.ms-table tbody th {font-weight: 400;}
-.ms-table td a {color: inherit;}
-.ms-table .ms-number {text-align: right; font-variant-numeric: tabular-nums; width: 3.5rem;}
-.ms-score {float: right; font-size: .84rem; opacity: .72; padding-left: .6rem; font-variant-numeric: tabular-nums;}
-@media (max-width: 640px) {
-  .stMainBlockContainer {padding: 2.6rem 1rem 2rem;}
-  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"]:nth-child(3) [data-testid="stMetric"])
-    > [data-testid="stColumn"] {min-width: calc(50% - .5rem); flex: 1 1 calc(50% - .5rem);}
-}
 </style>
 """
 _MARKS = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥"}

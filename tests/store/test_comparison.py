@@ -8,7 +8,7 @@ from mistudio.store.comparison import Side, pairs, totals
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label, judge_label
 from mistudio.store.runs import create_run
-from mistudio.store.vectors import save_vectors
+from mistudio.store.tables import LabelVector
 from tests.toy import add_toy_extraction
 
 
@@ -84,8 +84,8 @@ def test_meanings_are_compared_where_both_vectors_are_stored(engine, toy):
     other = add_toy_extraction(engine)
     ids = [name(engine, extraction, index, f"label {extraction}") for index in (0, 1) for extraction in (toy, other)]
     with session(engine) as work:
-        save_vectors(work, "tests", [(label_id, np.array(vector, np.float16).tobytes())
-                                     for label_id, vector in zip(ids, ([1, 0], [0.6, 0.8], [1, 0]), strict=False)])
+        work.add_all(LabelVector(label_id=label_id, encoder="tests", vector=np.array(vector, np.float16).tobytes())
+                     for label_id, vector in zip(ids, ([1, 0], [0.6, 0.8], [1, 0]), strict=False))
     with session(engine) as work:
         alike = [pair.alike for pair in pairs(work, Side(toy), Side(other), encoder="tests")]
         elsewhere = [pair.alike for pair in pairs(work, Side(toy), Side(other), encoder="another")]
