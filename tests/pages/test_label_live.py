@@ -60,6 +60,7 @@ def start(page, address, server):
     settled(page)
     page.get_by_role("button", name=f"Label {FEATURES - 1} features").click()
     expect(page.get_by_text("The first labels will appear here.")).to_be_visible()
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(7)  # the browser fetches what draws them just now
 
 
 def place(page, text):
