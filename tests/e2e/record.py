@@ -72,8 +72,10 @@ def record(url: str, folder: Path, scheme: str, features: str) -> None:
             page.goto(address)
             camera.start(path=folder / "mistudio.webm", size=SIZE)
             camera.show_actions(cursor="pointer", duration=PACE, style={"title": "display: none"})
-            scenes.play(page, address, folder, scenes.by_embedded, features, scenes.OF_DIGITS, before=announce)
-            camera.stop()
+            try:
+                scenes.play(page, address, folder, scenes.by_embedded, features, scenes.OF_DIGITS, before=announce)
+            finally:
+                camera.stop()  # what was recorded until a scene failed shows why
         browser.close()
 
 
