@@ -38,41 +38,44 @@ def filter_bar() -> FeatureFilter:
                                 width=210, on_change=first_page,
                                 help="Live: useful to look at. Rare: fired too seldom to judge. Dense: active on a "
                                      "large share of all tokens. Dead: never fired.")
-        active = sum(st.session_state.get(key, unset) != unset for key, unset in MORE.items())
-        with st.popover(f"More filters ({active})" if active else "More filters", icon=":material/tune:",
-                        key="more-filters"):
-            more = _more()
         starred = st.toggle("Starred", key="starred", bind="query-params", on_change=first_page)
-        wanted = FeatureFilter(labels=None if labels == "Any" else labels.lower(), states=tuple(states),
-                               text=text.strip(), starred=starred, **more)
-        st.button("Clear", icon=":material/filter_alt_off:", type="tertiary", on_click=clear,
-                  disabled=wanted == FeatureFilter(), help="Show all features again.")
+        clearing = st.container(width="content")
+    # Not in a popover: what is in a closed one is not drawn, and would bring its old values back after a Clear.
+    with st.expander("More filters", icon=":material/tune:", key="more-filters"):
+        more = _more()
+    wanted = FeatureFilter(labels=None if labels == "Any" else labels.lower(), states=tuple(states),
+                           text=text.strip(), starred=starred, **more)
+    active = len(wanted.as_dict())
+    clearing.button(f"Clear ({active})" if active else "Clear", key="clear", icon=":material/filter_alt_off:",
+                    type="tertiary", on_click=clear, disabled=not active, help="Show all features again.")
     return wanted
 
 
 def _more() -> dict:
     """The filters that are needed less often, as fields of a ``FeatureFilter``."""
-    left, middle, right = st.columns(3)
+    left, middle, right, last = st.columns(4)
     kind = left.selectbox("Kind", ("Any", *KINDS), key="kind", bind="query-params", on_change=first_page,
                           help="What sort of pattern the labeler says it is.")
     origin = middle.selectbox("Origin", ("Any", *ORIGINS), key="origin", bind="query-params", on_change=first_page,
                               help="Where the current label came from.")
     provider = right.selectbox("Provider", ("Any", *PROVIDERS), key="provider", bind="query-params",
                                on_change=first_page, help="What answered when the current label was asked for.")
-    above, below = score_range()
-    low, high = _range("Density, % of tokens", "density", "Share of all tokens on which the feature is active.", 100.0)
-    weakest, strongest = _range("Maximum", "max", "The feature's strongest activation.", None)
+    with last:
+        above, below = score_range()
+    columns = st.columns(4)
+    low, high = _range(columns[:2], "Density, % of tokens", "density", 100.0)
+    weakest, strongest = _range(columns[2:], "Maximum", "max", None)
     return {"kind": None if kind == "Any" else kind, "origin": ORIGINS.get(origin),
             "provider": None if provider == "Any" else provider, "score_above": above, "score_below": below,
             "min_density": None if low is None else low / 100, "max_density": None if high is None else high / 100,
             "min_activation": weakest, "max_activation": strongest}
 
 
-def _range(name: str, key: str, explained: str, most: float | None) -> tuple[float | None, float | None]:
+def _range(columns: list, name: str, key: str, most: float | None) -> tuple[float | None, float | None]:
     """Two fields: at least, and at most; None where one is empty."""
     return tuple(column.number_input(
         f"{name}, {side}", 0.0, most, None, key=f"{key}_{side}", bind="query-params", format="%.4g", placeholder="any",
-        help=explained, on_change=first_page) for column, side in zip(st.columns(2), ("from", "to"), strict=True))
+        on_change=first_page) for column, side in zip(columns, ("from", "to"), strict=True))
 
 
 def score_range() -> tuple[float | None, float | None]:

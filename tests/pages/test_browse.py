@@ -74,7 +74,7 @@ def test_filters_come_from_the_url(engine, toy):
 def test_clear_takes_every_filter_away(engine, toy):
     test = visit("browse", text="court", state="live", density_from=0.1, kind="code", starred="true", page=2)
     assert "No feature matches" in words(test)
-    next(button for button in test.button if button.label == "Clear").click().run()
+    next(button for button in test.button if button.key == "clear").click().run()
     assert len(table(test)) == 12
     assert set(test.query_params) == {"x"}, "nothing but the extraction is left in the address"
 
