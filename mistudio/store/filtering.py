@@ -4,9 +4,10 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from sqlalchemy import Boolean, ColumnElement, bindparam, case, or_, tuple_
+from sqlalchemy import ColumnElement, bindparam, case, or_, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import aliased
+from sqlalchemy.types import NullType
 from sqlmodel import col, select
 
 from mistudio.errors import StoreError
@@ -119,7 +120,7 @@ class _Says(ColumnElement):
     """Whether a feature's label or explanation has these words, or, of text without a word, this text."""
 
     inherit_cache = False
-    type = Boolean()
+    type = NullType()  # of a Boolean, SQLite would be asked whether it equals 1, and then finds no index for it
 
     def __init__(self, said: str):
         self.said = said
