@@ -9,7 +9,7 @@ from mistudio.store.tables import Feature, Label
 from mistudio.ui import judging
 from mistudio.ui.bulk import many_at_once
 from mistudio.ui.editing import edit_form, start_editing
-from mistudio.ui.feature import facts, label_html, show_examples, show_history, show_notes, show_statistics
+from mistudio.ui.feature import facts, label_html, show_examples, show_history, show_note, show_statistics
 from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
 from mistudio.ui.queue import Queue, begin, choose_queue, walk
 from mistudio.ui.regenerating import Wish, choose_how, regenerate, show_proposals
@@ -73,7 +73,7 @@ def review(here: Here, queue: Queue, index: int, waiting: int) -> None:
             if past.open:
                 show_history(here, feature, key="review")
         with st.expander("Note", icon=":material/edit_note:"):
-            show_notes(here, feature, key="review")
+            show_note(here, feature, key="review")
         if waiting:
             many_at_once(here, queue)
     with right:

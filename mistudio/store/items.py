@@ -8,6 +8,7 @@ from sqlalchemy import Float, Integer, bindparam, case, func, update
 from sqlalchemy.orm import make_transient
 from sqlmodel import Session, col, select
 
+from mistudio.store.counts import count_states
 from mistudio.store.current import PROTECTED_STATES
 from mistudio.store.filtering import FeatureFilter, matching
 from mistudio.store.labels import add_to_history, make_current
@@ -101,8 +102,7 @@ def outline_labels(work: Session, extraction_id: int, wanted: FeatureFilter, sam
         over the indices.
     """
     kept = () if replace_human else PROTECTED_STATES
-    counted = matching(select(Feature.state, Feature.label_state, func.count()), extraction_id, wanted)
-    rows = work.exec(counted.group_by(col(Feature.state), col(Feature.label_state))).all()
+    rows = count_states(work, extraction_id, wanted)
     queued = sum(count for state, label_state, count in rows if state not in UNNAMED and label_state not in kept)
     usable = matching(select(Feature.id), extraction_id, wanted).where(
         col(Feature.state).not_in(UNNAMED), col(Feature.label_state).not_in(kept)).order_by(col(Feature.index))

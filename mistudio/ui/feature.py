@@ -49,19 +49,15 @@ def show_statistics(feature: Feature, *, key: str) -> None:
             st.html(chips_html((token, f"{weight:+.2f}") for token, weight in pairs[:12]))
 
 
-def show_notes(here: Here, feature: Feature, *, key: str) -> None:
-    """Star and note. Both are written only when changed here, so that a page left open undoes nobody's work."""
-    show_star(here, feature, key=key)
-    show_note(here, feature, key=key)
-
-
 def show_star(here: Here, feature: Feature, *, key: str) -> None:
+    """Written only when changed here, so that a page left open undoes nobody's work."""
     key = f"star-{key}-{feature.id}"
     st.session_state[key] = feature.starred
     st.toggle("Star", key=key, on_change=_annotate, args=(here, feature.id, "starred", key))
 
 
 def show_note(here: Here, feature: Feature, *, key: str) -> None:
+    """As ``show_star``."""
     key = f"note-{key}-{feature.id}"
     st.session_state[key] = feature.note
     st.text_area("Note", key=key, height=120, placeholder="Anything worth remembering about this feature",
