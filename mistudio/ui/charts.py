@@ -67,10 +67,10 @@ def _map_layout(figure: go.Figure, title: str, box: Box | None) -> go.Figure:
 
 
 def _ticks(figure: go.Figure, axis: str) -> dict:
-    """Ticks of a logarithmic axis at 1, 10, 100, and at 2 and 5 between them where they are few."""
+    """Ticks of a logarithmic axis at 1, 10, 100, and between them where they are few."""
     values = np.concatenate([trace[axis] for trace in figure.data])
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
-    steps = (1, 2, 5) if high - low <= 3 else (1,)
+    steps = range(1, 10) if values.max() < 10 * values.min() else (1, 2, 5) if high - low <= 3 else (1,)
     ticks = [step * 10.0**power for power in np.arange(low, high + 1) for step in steps]
     return {"tickvals": ticks, "ticktext": [f"{tick:,.4g}" for tick in ticks]}
 

@@ -45,8 +45,9 @@ def show_examples(here: Here, feature: Feature, *, key: str) -> None:
 
 
 def strongest(examples: Examples) -> Examples:
-    """The top windows, strongest first."""
-    return _sorted(examples.only(source="top"))
+    """The top windows, strongest first; of features from elsewhere, which may have a sample alone, all of them."""
+    top = examples.only(source="top")
+    return _sorted(top if len(top) else examples)
 
 
 def quarter(examples: Examples, number: int) -> Examples:
