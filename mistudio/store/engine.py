@@ -33,7 +33,8 @@ def open_store(url: str | None = None) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed)
+        # A run's threads hold a connection each while they work out what to show; the pool's usual 15 are too few.
+        engine = create_engine(parsed, max_overflow=-1)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_pragmas)
         _upgrade(engine)

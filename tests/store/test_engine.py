@@ -1,6 +1,7 @@
 """The database opens, is brought up to date, takes many writers, and says what is wrong."""
 
 import threading
+from contextlib import ExitStack
 
 import pytest
 from sqlmodel import select
@@ -32,6 +33,12 @@ def test_a_file_that_is_no_database_is_a_message_and_left_alone(tmp_path):
     with pytest.raises(StoreError, match="cannot be opened"):
         open_store(f"sqlite:///{file}")
     assert file.read_text().startswith("my notes")
+
+
+def test_as_many_can_read_at_a_time_as_a_wide_run_has_threads(engine, toy):
+    with ExitStack() as all_at_once:
+        readers = [all_at_once.enter_context(session(engine)) for _ in range(40)]
+        assert [reader.exec(select(Extraction.id)).one() for reader in readers] == [toy] * 40
 
 
 def test_what_fails_half_way_leaves_nothing(engine, toy):
