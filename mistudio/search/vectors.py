@@ -168,8 +168,7 @@ def _load_many(work: Session, extraction_id: int, state: tuple, newest: int) -> 
     codes = Codes.load(path, key)
     if codes is None:
         codes = Codes.build(_blocks(work, extraction_id))
-        if len(codes) == state[0]:
-            codes.save(path, key)
+        codes.save(path, key)
     return Vectors(*_arrays([]), state=state, codes=codes, newest=newest, waiting=state[0] - len(codes))
 
 

@@ -1,7 +1,7 @@
 """The SQL of search: words, phrases and tokens of current labels, and the vectors of their meaning.
 
 SQLite searches the FTS5 table ``label_fts``, PostgreSQL ``tsvector`` indexes over the columns. However common a word
-is, no more than ``RANKED`` of the labels that have it are ranked: the first ones, and those that begin with it.
+is, no more than ``RANKED`` of the labels that have it are looked at, and those that begin with it.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import String, cast, func, literal_column, or_
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select, text
 
 from mistudio.store.current import label_key
@@ -22,9 +23,11 @@ MOST_TERMS = 16
 # They say nothing beside other words.
 STOP_WORDS = {"a", "an", "and", "are", "as", "at", "be", "by", "do", "for", "from", "in", "into", "is", "it", "of",
               "on", "or", "that", "the", "this", "to", "was", "were", "with"}
-RANKED = 4000
+RANKED = 1000
+SHORTEST_BEGINNING = 3
 # Of more features than this, symbols without a word beside them are not looked for in every text.
 SCANNED = 131_072
+_SHOWN = aliased(Feature)
 _COLUMNS = {"label": col(Label.text), "explanation": col(Label.explanation)}
 _TOKENS = cast(Feature.top_tokens, String)
 # As PostgreSQL's indexes have them.
@@ -108,7 +111,7 @@ def word_hits(work: Session, extraction_id: int, terms: Terms, wanted: FeatureFi
 def token_hits(work: Session, extraction_id: int, literal: str, wanted: FeatureFilter, limit: int) -> list[int]:
     """Ids of labeled features among whose top tokens one begins with the query, those with it further in front first.
     """
-    if not literal:
+    if not literal or " " in literal:
         return []
     terms = Terms((), tuple(re.findall(r"\w+", literal)[:MOST_TERMS]), literal)
     if not terms.words and _size(work, extraction_id) > SCANNED:
@@ -127,10 +130,9 @@ def token_hits(work: Session, extraction_id: int, literal: str, wanted: FeatureF
 def found_labels(work: Session, extraction_id: int, wanted: FeatureFilter,
                  feature_ids: Collection[int]) -> dict[int, Found]:
     """Those of the features that match and whose label was not rejected, by id."""
-    query = select(Feature.id, Feature.index, Label.id, Label.text, Label.explanation, Feature.top_tokens,
-                   Feature.state, Feature.label_state, Feature.kind, Feature.score)
-    rows = work.exec(labeled(query, extraction_id, wanted).join(Label, col(Feature.label_id) == Label.id)
-                     .where(col(Feature.id).in_(feature_ids)))
+    rows = work.exec(select(_SHOWN.id, _SHOWN.index, Label.id, Label.text, Label.explanation, _SHOWN.top_tokens,
+                            _SHOWN.state, _SHOWN.label_state, _SHOWN.kind, _SHOWN.score)
+                     .join(Label, _SHOWN.label_id == Label.id).where(*_of(feature_ids, extraction_id, wanted)))
     return {row[0]: Found(*row) for row in rows}
 
 
@@ -155,8 +157,14 @@ def names_of(work: Session, extraction_id: int, indices: Collection[int]) -> dic
 def current_of(work: Session, extraction_id: int, wanted: FeatureFilter, feature_ids: Collection[int],
                ) -> dict[int, int]:
     """Ids of the current labels of those of the features that match and whose label was not rejected, by id."""
-    query = labeled(select(Feature.id, Feature.label_id), extraction_id, wanted)
-    return dict(work.exec(query.where(col(Feature.id).in_(feature_ids))).all())
+    return dict(work.exec(select(_SHOWN.id, _SHOWN.label_id).where(*_of(feature_ids, extraction_id, wanted))).all())
+
+
+def _of(feature_ids: Collection[int], extraction_id: int, wanted: FeatureFilter) -> tuple:
+    """Conditions of ``_SHOWN``. As a plain condition beside the others, SQLite would not look features up by their ids
+    but read the whole extraction."""
+    return _SHOWN.id.in_(feature_ids), labeled(select(Feature.id), extraction_id, wanted).where(
+        Feature.id == _SHOWN.id).correlate(_SHOWN).exists()
 
 
 def few_matching(work: Session, extraction_id: int, wanted: FeatureFilter, most: int) -> list[int] | None:
@@ -213,39 +221,43 @@ def _literal(work: Session, extraction_id: int, name: str, terms: Terms, wanted:
 
 def _having(work: Session, extraction_id: int, name: str, terms: Terms, operator: str, wanted: FeatureFilter,
             limit: int) -> list[int]:
-    if not _match(work, name, terms, operator):
-        return []
-    candidates = _candidates(work, extraction_id, name, terms, operator)
-    query = labeled(select(Feature.id), extraction_id, wanted).join(candidates, candidates.c.id == Feature.id)
-    return list(work.exec(query.order_by(candidates.c.rank, col(Feature.index)).limit(limit)))
+    """Features that have the words themselves, then those that have words that begin with them; short labels first.
+
+    Not by bm25 or ts_rank: to weigh a common word, they read every text that has it.
+    """
+    found: dict[int, None] = {}
+    for beginnings in (False, True):
+        if len(found) < limit and _match(work, name, terms, operator, beginnings):
+            candidates = _candidates(work, extraction_id, name, terms, operator, beginnings)
+            query = labeled(select(Feature.id), extraction_id, wanted).join(candidates, candidates.c.id == Feature.id)
+            order = func.length(Feature.label_key), col(Feature.index)
+            found |= dict.fromkeys(work.exec(query.order_by(*order).limit(limit)))
+    return list(found)
 
 
-def _match(work: Session, name: str, terms: Terms, operator: str) -> str:
+def _match(work: Session, name: str, terms: Terms, operator: str, beginnings: bool) -> str:
     """The terms in the database's own language of full-text search; quoting keeps words such as NEAR or AND apart."""
     phrases = [found for phrase in terms.phrases if (found := re.findall(r"\w+", phrase))]
-    # The word itself ranks above what only begins with it.
+    words = [(word, beginnings and len(word) >= SHORTEST_BEGINNING) for word in terms.words]
     if work.get_bind().dialect.name == "sqlite":
         parts = [f'"{" ".join(phrase)}"' for phrase in phrases]
-        parts += [f'("{word}" OR "{word}"*)' if len(word) > 1 else f'"{word}"' for word in terms.words]
+        parts += [f'"{word}"*' if begins else f'"{word}"' for word, begins in words]
         return f"{name} : ({operator.join(parts)})" if parts else ""
     parts = [" <-> ".join(f"'{word}'" for word in phrase) for phrase in phrases]
-    parts += [f"'{word}' | '{word}':*" if len(word) > 1 else f"'{word}'" for word in terms.words]
+    parts += [f"'{word}':*" if begins else f"'{word}'" for word, begins in words]
     return (" & " if operator == " AND " else " | ").join(f"({part})" for part in parts)
 
 
-def _candidates(work: Session, extraction_id: int, name: str, terms: Terms, operator: str):
-    """Feature ``id`` and ``rank`` (smaller is better) of at most ``RANKED`` features whose text matches."""
-    match = _match(work, name, terms, operator)
+def _candidates(work: Session, extraction_id: int, name: str, terms: Terms, operator: str, beginnings: bool = True):
+    """Ids of at most ``RANKED`` features whose text matches."""
+    match = _match(work, name, terms, operator, beginnings)
     ids = _bounds(work, extraction_id)
     if work.get_bind().dialect.name == "sqlite":
-        row, index = literal_column("rowid"), literal_column("label_fts")
-        query = (select(row.label("id"), func.bm25(index).label("rank")).select_from(text("label_fts"))
-                 .where(index.op("MATCH")(match), row.between(*ids)))
+        row = literal_column("rowid")
+        query = (select(row.label("id")).select_from(text("label_fts"))
+                 .where(literal_column("label_fts").op("MATCH")(match), row.between(*ids)))
     else:
-        document = _DOCUMENTS[name]
-        language = literal_column("'simple'" if name == "tokens" else "'english'")
-        words = func.to_tsquery(language, match)
-        query = (select(Feature.id.label("id"), (-func.ts_rank(document, words)).label("rank"))
-                 .join(Label, col(Feature.label_id) == Label.id)
-                 .where(document.op("@@")(words), col(Feature.id).between(*ids)))
+        words = func.to_tsquery(literal_column("'simple'" if name == "tokens" else "'english'"), match)
+        query = (select(Feature.id).join(Label, col(Feature.label_id) == Label.id)
+                 .where(_DOCUMENTS[name].op("@@")(words), col(Feature.id).between(*ids)))
     return query.limit(RANKED).subquery()

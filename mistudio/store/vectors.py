@@ -6,25 +6,24 @@ from sqlalchemy import func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select, text
 
-from mistudio.store.filtering import FeatureFilter
-from mistudio.store.search import labeled
 from mistudio.store.tables import Feature, Label, LabelVector
 
 
-def fingerprint(work: Session, extraction_id: int) -> tuple:
-    """Changes whenever the set of current labels does: their count and two sums over their ids."""
-    weighted = func.sum(col(Feature.label_id) * (col(Feature.index) + 1))
-    return tuple(work.exec(labeled(select(func.count(), func.sum(Feature.label_id), weighted), extraction_id,
-                                    FeatureFilter())).one())
+def fingerprint(work: Session, extraction_id: int) -> tuple[int, ...]:
+    """Changes whenever the set of current labels does: their count and two sums over their ids. An index has it all."""
+    label = col(Feature.label_id)
+    return tuple(value or 0 for value in work.exec(select(
+        func.count(label), func.sum(label), func.sum((label % 8191) * (label % 131))).where(
+            Feature.extraction_id == extraction_id, label.is_not(None))).one())
 
 
 def without_vector(work: Session, extraction_id: int, encoder: str,
                    most: int | None = None) -> list[tuple[int, str, str]]:
-    """``(label id, text, explanation)`` of findable labels that have no vector of this encoder yet."""
-    query = labeled(select(Label.id, Label.text, Label.explanation), extraction_id, FeatureFilter()).join(
-        Label, col(Feature.label_id) == Label.id)
-    query = query.join(LabelVector, (col(LabelVector.label_id) == Label.id) & (LabelVector.encoder == encoder),
-                       isouter=True).where(col(LabelVector.label_id).is_(None))
+    """``(label id, text, explanation)`` of current labels that have no vector of this encoder yet."""
+    query = (select(Label.id, Label.text, Label.explanation).join(Feature, col(Feature.label_id) == Label.id)
+             .join(LabelVector, (col(LabelVector.label_id) == Label.id) & (LabelVector.encoder == encoder),
+                   isouter=True)
+             .where(Feature.extraction_id == extraction_id, col(LabelVector.label_id).is_(None)))
     return [tuple(row) for row in work.exec(query.limit(most))]
 
 
@@ -57,12 +56,12 @@ def save_vectors(work: Session, encoder: str, vectors: list[tuple[int, bytes]]) 
 
 def load_vectors(work: Session, extraction_id: int, encoder: str,
                  block: int = 20_000) -> Iterator[list[tuple[int, int, bytes]]]:
-    """``(feature id, label id, float16 bytes)`` of every findable label that has a vector of this encoder, in order of
-    feature; so many at a time."""
-    query = labeled(select(Feature.id, Feature.label_id, LabelVector.vector), extraction_id, FeatureFilter())
-    query = query.join(LabelVector, col(LabelVector.label_id) == Feature.label_id).where(LabelVector.encoder == encoder)
-    found = work.exec(query.order_by(col(Feature.id)).execution_options(yield_per=block))
-    for rows in found.partitions():
+    """``(feature id, label id, float16 bytes)`` of every current label that has a vector of this encoder; so many at a
+    time."""
+    query = (select(Feature.id, Feature.label_id, LabelVector.vector)
+             .join(LabelVector, col(LabelVector.label_id) == Feature.label_id)
+             .where(Feature.extraction_id == extraction_id, LabelVector.encoder == encoder))
+    for rows in work.exec(query.execution_options(yield_per=block)).partitions():
         yield [tuple(row) for row in rows]
 
 
