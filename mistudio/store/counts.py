@@ -6,9 +6,9 @@ Triggers on the feature table keep them (migration 0008).
 from dataclasses import replace
 
 from sqlalchemy import func
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
-from mistudio.store.filtering import FeatureFilter, indexed, label_states, matching
+from mistudio.store.filtering import FeatureFilter, label_states, matching
 from mistudio.store.tables import Feature, FeatureCount
 
 
@@ -37,9 +37,9 @@ def count_states(work: Session, extraction_id: int, wanted: FeatureFilter) -> li
     if _asks_for_states(wanted) and label_states(wanted.labels)[1] is None:
         found = _kept(work, extraction_id, wanted)
         return [(row.state, row.label_state, row.features) for row in found if row.features]
-    query = matching(select(Feature.state, Feature.label_state, func.count()), extraction_id, wanted)
-    query = indexed(query, wanted, "state", "label_state").group_by(Feature.state, Feature.label_state)
-    return [tuple(row) for row in work.exec(query)]
+    query = matching(select(Feature.state, Feature.label_state, func.count()), extraction_id, wanted, "state",
+                     "label_state")
+    return [tuple(row) for row in work.exec(query.group_by(col(Feature.state), col(Feature.label_state)))]
 
 
 def mean_score(work: Session, extraction_id: int) -> tuple[float | None, int]:

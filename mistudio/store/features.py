@@ -1,6 +1,7 @@
 """Features: filter, sort and page in SQL."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
 from mistudio.store.counts import known_count
-from mistudio.store.filtering import FeatureFilter, Sort, beside, indexed, matching, order, place
+from mistudio.store.filtering import FeatureFilter, Sort, beside, matching, order, place
 from mistudio.store.tables import Extraction, Feature, FeatureExamples, Label
 
 # Prepared once, for all features of a run: to build statements anew takes longer than to run them.
@@ -21,6 +22,7 @@ ALL = FeatureFilter()
 NEAR = 5000
 # More features than this are too many to read for a chart.
 MOST_CHARTED = 100_000
+TINY = 1e-30  # less than any density or activation of a feature that fired
 
 
 def add_features(work: Session, rows: list[dict], blobs: list[bytes | None]) -> list[int]:
@@ -41,7 +43,7 @@ def count_features(work: Session, extraction_id: int, wanted: FeatureFilter = AL
     known = known_count(work, extraction_id, wanted)
     if known is not None:
         return known
-    return work.exec(indexed(matching(select(func.count()).select_from(Feature), extraction_id, wanted), wanted)).one()
+    return work.exec(matching(select(func.count()).select_from(Feature), extraction_id, wanted)).one()
 
 
 def list_features(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, *, sort: Sort = "index",
@@ -64,7 +66,7 @@ def _page(work: Session, extraction_id: int, wanted: FeatureFilter, sort: Sort, 
     if total is not None and offset > total // 2:
         limit = max(0, min(limit, total - offset))
         offset, by = max(0, total - offset - limit), order(sort, descending=descending, backwards=True)
-    found = matching(select(Feature.id), extraction_id, wanted).order_by(*by).limit(limit).offset(offset)
+    found = matching(select(Feature.id), extraction_id, wanted, sort).order_by(*by).limit(limit).offset(offset)
     if wanted == ALL:
         return list(work.exec(found))
     if offset + limit <= NEAR:
@@ -73,7 +75,7 @@ def _page(work: Session, extraction_id: int, wanted: FeatureFilter, sort: Sort, 
         near = list(work.exec(found.join(first, first.c.id == Feature.id)))
         if len(near) == limit:
             return near
-    return list(work.exec(indexed(found, wanted, sort)))
+    return list(work.exec(found))
 
 
 def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> list[int]:
@@ -129,12 +131,12 @@ class DensityGrid(NamedTuple):
 def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, bins: int = 40) -> DensityGrid | None:
     """Matching features by density and maximum; None where none of them ever fired."""
     one_in = 1 + count_features(work, extraction_id, wanted) // MOST_CHARTED
-    query = matching(select(Feature.density, Feature.max_activation, Feature.label_state), extraction_id, wanted)
-    query = query.where(Feature.density > 0, Feature.max_activation > 0)
+    fired = replace(wanted, min_density=wanted.min_density or TINY, min_activation=wanted.min_activation or TINY)
+    query = matching(select(Feature.density, Feature.max_activation, Feature.label_state), extraction_id, fired)
     if one_in > 1:
         # Spread over the indices without a step, which a pattern in them could follow.
         query = query.where(col(Feature.index) % 65536 * 617 % 65536 < 65536 // one_in)
-    rows = work.exec(indexed(query, wanted, "density", "max_activation")).all()
+    rows = work.exec(query).all()
     if not rows:
         return None
     density, maximum, states = (np.array(column) for column in zip(*rows, strict=True))

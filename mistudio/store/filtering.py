@@ -7,6 +7,8 @@ from typing import Literal, get_args
 from sqlalchemy import ColumnElement, bindparam, case, or_, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import NullType
 from sqlmodel import col, select
 
@@ -60,12 +62,20 @@ class FeatureFilter:
         return {name: value for name, value in asdict(self).items() if value not in (None, "", (), False)}
 
 
-def matching(query, extraction_id: int, wanted: FeatureFilter):
+def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str):
     """A query over features, limited to those that match.
+
+    Args:
+        also: what else it reads or sorts by, by the names of what can be sorted by.
 
     Raises:
         StoreError: there is no such label state.
     """
+    # Every order has an index of its own, with the feature's index in it. Of two values ``ix_feature_filter`` has both,
+    # but SQLite does not know how values are spread and would rather go by a range and read half of the table.
+    several = len({_COLUMN.get(name, name) for name in wanted.as_dict()} | {*also} - {"index"}) > 1
+    score, *ranged = (UnaryExpression(column, operator=custom_op("+")) if several else column
+                      for column in (col(Feature.score), col(Feature.density), col(Feature.max_activation)))
     query = query.where(Feature.extraction_id == extraction_id)
     if wanted.labels:
         query = query.where(_label_state(wanted.labels))
@@ -77,16 +87,16 @@ def matching(query, extraction_id: int, wanted: FeatureFilter):
                           (Feature.provider, wanted.provider)):
         if value:
             query = query.where(column == value)
-    for column, least, most in ((Feature.density, wanted.min_density, wanted.max_density),
-                                (Feature.max_activation, wanted.min_activation, wanted.max_activation)):
+    for column, least, most in zip(ranged, (wanted.min_density, wanted.min_activation),
+                                   (wanted.max_density, wanted.max_activation), strict=True):
         if least is not None:
-            query = query.where(col(column) >= least)
+            query = query.where(column >= least)
         if most is not None:
-            query = query.where(col(column) <= most)
+            query = query.where(column <= most)
     if wanted.score_above is not None:
-        query = query.where(col(Feature.score) >= wanted.score_above)
+        query = query.where(score >= wanted.score_above)
     if wanted.score_below is not None:
-        query = query.where(col(Feature.score) < wanted.score_below)
+        query = query.where(score < wanted.score_below)
     if wanted.starred:
         query = query.where(col(Feature.starred).is_(True))
     if wanted.indices:
@@ -145,24 +155,6 @@ def _full_text(says: _Says, compiler, **options) -> str:
     match = bindparam(None, f"{{label explanation}} : ({' AND '.join(says.words)})", unique=True)
     found = f"feature.id IN (SELECT rowid FROM label_fts WHERE label_fts MATCH {compiler.process(match, **options)})"
     return f"({found} AND {exact})" if exact else found
-
-
-def indexed(query, wanted: FeatureFilter, *also: str):
-    """A query of a filter (or of its count) that reads all it needs from an index. SQLite knows too little of how
-    values are spread to choose it, and would rather read half of the table.
-
-    Args:
-        also: what else it wants, by the names of what can be sorted by.
-    """
-    if wanted.indices or wanted.text:
-        return query
-    if wanted.starred:
-        return query.with_hint(Feature, "INDEXED BY ix_feature_starred", "sqlite")
-    # Every order has an index of its own, with the feature's index in it; of two values only this one has both.
-    columns = {_COLUMN.get(name, name) for name in wanted.as_dict()} | {*also} - {"index"}
-    if len(columns) < 2 and wanted.labels not in ("scored", "unscored"):
-        return query
-    return query.with_hint(Feature, "INDEXED BY ix_feature_filter", "sqlite")
 
 
 def order(sort: Sort, *, descending: bool = False, backwards: bool = False) -> tuple[ColumnElement, ...]:
