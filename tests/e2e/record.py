@@ -37,7 +37,7 @@ def main(
     dark: Annotated[bool, typer.Option("--dark", help="The dark theme.")] = False,
     database: Annotated[Path | None, typer.Option(help="An SQLite file with one extraction of the demo's SAE and no "
                                                        "labels; a copy of it is used.")] = None,
-    others: Annotated[int, typer.Option(help="Features to label beside those about digits.", min=20)] = 40,
+    others: Annotated[int, typer.Option(help="Features to label beside those about digits.", min=8)] = 40,
 ) -> None:
     """Record the story."""
     if CHROMIUM is None:
