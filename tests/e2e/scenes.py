@@ -49,8 +49,13 @@ def shot(page: Page, pictures: Path, name: str) -> None:
     """One picture, once everything on the page is drawn and the pointer is out of the way."""
     page.mouse.move(page.viewport_size["width"] - 1, page.viewport_size["height"] - 1)
     page.evaluate("document.activeElement.blur()")
+    to_top(page)
     settled(page)
     page.screenshot(path=pictures / f"{name}.png")
+
+
+def to_top(page: Page) -> None:
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
 
 
 def open_unlabeled_browser(page: Page, pictures: Path) -> None:
@@ -165,7 +170,7 @@ def watch_labels_arrive(page: Page, pictures: Path) -> None:
     before = labeled(page)
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     expect(landed.nth(5)).to_be_visible()
-    page.evaluate("window.scrollTo(0, 0)")
+    to_top(page)
     page.screenshot(path=pictures / "3-labels-arrive.png")
     page.reload()
     page.wait_for_selector("h1")
