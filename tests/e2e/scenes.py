@@ -185,7 +185,8 @@ def labeled(page: Page) -> int:
 
 
 def wait_for_the_end(page: Page, timeout: float = 240_000) -> None:
-    expect(page.get_by_text(re.compile(r"Run \d+ done")).first).to_be_visible(timeout=timeout)
+    # The sidebar says so to who has seen it run, the panel also to who comes later.
+    expect(page.get_by_text(re.compile(r"Run \d+ (done|· labeling · done)")).first).to_be_visible(timeout=timeout)
     settled(page)
 
 
