@@ -94,7 +94,10 @@ def choose_option(page: Page, widget: str, option: str) -> None:
 
 
 def configure(page: Page, pictures: Path, who: Callable[[Page], None], features: str | None) -> None:
-    """Scene 2: who labels, and which features: those given, or what Browse's filter holds."""
+    """Scene 2: who labels, and which features.
+
+    Those given, or what Browse's filter holds.
+    """
     if features is None:
         page.get_by_role("link", name=re.compile("Label these")).click()
     else:
@@ -232,7 +235,10 @@ def feature_in(page: Page) -> int:
 
 
 def search(page: Page, pictures: Path, words: dict[str, str]) -> None:
-    """Scene 5: each word finds a label that fits; ``words`` gives what one of the first labels must match."""
+    """Scene 5: each word finds labels that fit, by meaning too.
+
+    ``words`` gives what one of the first labels must match.
+    """
     page.get_by_role("link", name=re.compile("Search$")).first.click()
     expect(page.locator("h1")).to_have_text("Search")
     settled(page)
@@ -251,7 +257,10 @@ def search(page: Page, pictures: Path, words: dict[str, str]) -> None:
 
 
 def close_on_the_labeled_browser(page: Page, pictures: Path, address: str, index: int, text: str) -> None:
-    """Scene 6: the browser with its labels; feature ``index`` has the label ``text``."""
+    """Scene 6: the browser with its labels.
+
+    Feature ``index`` has the label ``text``.
+    """
     page.goto(f"{address}/browse?f={index}")
     settled(page)
     expect(page.locator(".ms-label").first).to_have_text(text)
