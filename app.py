@@ -2,11 +2,14 @@
 
 import streamlit as st
 
+from mistudio.store.counts import mean_score
 from mistudio.store.engine import session
 from mistudio.store.extractions import Coverage, coverage
 from mistudio.store.tables import Extraction
-from mistudio.ui.charts import coverage_chart
+from mistudio.ui.comparing import compare
+from mistudio.ui.managing import described, manage
 from mistudio.ui.page import Here, link, open_page
+from mistudio.ui.quality_charts import coverage_chart
 from mistudio.ui.scores import show_quality
 from mistudio.ui.setup import offer_demo, offer_extraction, show_job
 from mistudio.ui.tokens import markdown_safe
@@ -30,28 +33,38 @@ def empty_home(here: Here) -> None:
 
 def full_home(here: Here, extraction: Extraction) -> None:
     st.title(extraction.name)
-    st.caption(markdown_safe(f"{extraction.model} at {extraction.hook_point} · SAE {extraction.sae}, "
-                             f"{extraction.architecture}, {extraction.d_sae:,} features · {extraction.tokens:,} tokens "
-                             f"of {extraction.corpus}"))
+    st.caption(markdown_safe(described(extraction)))
+    working = show_job(here.engine)
+    view = st.segmented_control("View", list(VIEWS), key="view", bind="query-params", default="Overview",
+                                required=True, label_visibility="collapsed")
+    VIEWS[view](here)
+    if view == "Overview" and not working:
+        offer_extraction(here.engine)
+
+
+def overview(here: Here) -> None:
     with session(here.engine) as work:
-        counts = coverage(work, extraction.id)
+        counts = coverage(work, here.id)
+        mean, scored = mean_score(work, here.id)
     numbers = st.columns(4)
     share = 100 * counts.labeled / counts.labelable if counts.labelable else 0
     numbers[0].metric("Features", f"{counts.features:,}", border=True, height="stretch")
-    numbers[1].metric("Labeled", f"{counts.labeled:,}", f"{share:.0f}% of those worth labeling", delta_color="off",
-                      delta_arrow="off", border=True, height="stretch")
-    numbers[2].metric("Approved by a person", f"{counts.approved:,}", border=True, height="stretch")
-    numbers[3].metric("Rejected", f"{counts.rejected:,}", border=True, height="stretch")
-    left, right = st.columns([3, 2], gap="large")
+    numbers[1].metric("Labeled", f"{counts.labeled:,}", f"{share:.0f}% of {counts.labelable:,}", delta_color="off",
+                      delta_arrow="off", border=True, height="stretch", help="The share is of features that are "
+                      "neither dead nor rare.")
+    numbers[2].metric("Approved by a person", f"{counts.approved:,}", f"{counts.rejected:,} rejected",
+                      delta_color="off", delta_arrow="off", border=True, height="stretch")
+    numbers[3].metric("Mean score", "–" if mean is None else f"{mean:.2f}", f"{scored:,} labels scored",
+                      delta_color="off", delta_arrow="off", border=True, height="stretch",
+                      help="Of current labels, on windows no labeler saw: detection, else fuzzing, else embedding.")
+    left, right = st.columns([3, 2], gap="medium")
     with left:
         st.plotly_chart(coverage_chart(counts), key="coverage", config={"displayModeBar": False})
         st.markdown("  \n".join(f"**{count:,}** {state}: {STATES.get(state, '')}"
                                 for state, count in sorted(counts.states.items(), key=lambda item: -item[1])))
     with right, st.container(border=True):
-        next_step(counts, extraction.id)
+        next_step(counts, here.id)
     show_quality(here)
-    if not show_job(here.engine):
-        offer_extraction(here.engine)
 
 
 def next_step(counts: Coverage, extraction_id: int) -> None:
@@ -71,6 +84,9 @@ def next_step(counts: Coverage, extraction_id: int) -> None:
     st.markdown("Look something up by its meaning.")
     link("pages/search.py", "Search the features", ":material/search:", extraction_id=extraction_id)
 
+
+# Shown, and in the URL.
+VIEWS = {"Overview": overview, "Compare": compare, "Manage": manage}
 
 with open_page("Home", needs_extraction=False) as here:
     if here.extraction is None:

@@ -6,13 +6,14 @@ import sys
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from mistudio.cli import distilling, exchange, jobs, labeling, quality, reading
+from mistudio.cli import distilling, exchange, fires, jobs, labeling, managing, quality, reading
 from mistudio.errors import MistudioError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Name, check and search the features of a sparse autoencoder.")
 for command in (jobs.demo, jobs.extract, labeling.label, labeling.score, quality.report, distilling.distill,
-                distilling.adapters, reading.runs, reading.features, reading.show, reading.prompts, reading.search):
+                distilling.adapters, reading.runs, reading.features, reading.show, reading.prompts, reading.search,
+                fires.fires, managing.extractions, managing.rename, managing.delete, managing.compare):
     app.command()(command)
 app.command("export")(exchange.export_file)
 app.command("import")(exchange.import_file)

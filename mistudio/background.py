@@ -20,7 +20,8 @@ Progress = Callable[[str, float, str], None]
 @dataclass(frozen=True)
 class Status:
     """How far the job is: ``fraction`` 0 to 1; ``detail`` such as tokens/s and time left. ``error`` says why it ended
-    without a result; ``extraction_id`` is the extraction that one made which is ``done``, where it makes any."""
+    without a result. Of one that is ``done``, ``extraction_id`` is the extraction it made, where it makes any, and
+    ``outcome`` a sentence, where there is something to say."""
 
     title: str
     step: str = "Starting"
@@ -30,6 +31,7 @@ class Status:
     error: MistudioError | None = None
     done: bool = False
     extraction_id: int | None = None
+    outcome: str = ""
 
     @property
     def running(self) -> bool:
@@ -41,12 +43,12 @@ def status() -> Status | None:
     return _status
 
 
-def start(title: str, job: Callable[[Progress], int | None]) -> None:
+def start(title: str, job: Callable[[Progress], int | str | None]) -> None:
     """Start a job in a daemon thread, unless one is under way.
 
     Args:
         title: what the job is called.
-        job: gets a progress function, and returns the id of the extraction it made, if it makes one.
+        job: gets a progress function, and returns the id of the extraction it made, or a sentence about what it did.
     """
     global _status
     with _lock:
@@ -82,9 +84,10 @@ def _report(step: str, fraction: float, detail: str) -> None:
     _set(step=step, fraction=fraction, detail=detail)
 
 
-def _work(job: Callable[[Progress], int | None]) -> None:
+def _work(job: Callable[[Progress], int | str | None]) -> None:
     try:
-        _set(extraction_id=job(_report), done=True)
+        result = job(_report)
+        _set(done=True, **({"outcome": result} if isinstance(result, str) else {"extraction_id": result}))
     except MistudioError as error:
         _set(error=error)
     except Exception as error:

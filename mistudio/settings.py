@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(None, validation_alias=AliasChoices("OPENAI_API_KEY"))
     openai_base_url: str | None = Field(None, validation_alias=AliasChoices("OPENAI_BASE_URL"))
     ollama_host: str = Field("http://127.0.0.1:11434", validation_alias=AliasChoices("OLLAMA_HOST"))
+    recording: bool = Field(False, description="Larger type and no toolbar, for videos and pictures.")
     author: str = Field("local", description="Name recorded with labels written or judged by hand.")
 
     @property

@@ -78,9 +78,9 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def new_page(browser: Browser, scheme: str = "light") -> Iterator[Page]:
+def new_page(browser: Browser, scheme: str = "light", size: dict[str, int] = SIZE) -> Iterator[Page]:
     """A fresh visitor: no cookies, no storage."""
-    context = browser.new_context(viewport=SIZE, color_scheme=scheme)
+    context = browser.new_context(viewport=size, color_scheme=scheme)
     context.set_default_timeout(TIMEOUT)
     try:
         yield context.new_page()

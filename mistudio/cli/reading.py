@@ -131,9 +131,15 @@ def search(
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(help="How many.", min=1)] = 20,
     meaning: Annotated[bool, typer.Option(help="Search by meaning too, or by words only.")] = True,
+    which: Annotated[str, typer.Option("--features", help=WHICH)] = "all",
+    score_above: ScoreAbove = None,
+    score_below: ScoreBelow = None,
+    state: Annotated[list[str] | None, typer.Option(help="live, rare, dense or dead; may be repeated.")] = None,
 ) -> None:
-    """Find features by what their label says or means."""
+    """Find features by what their label says or means. What stands between double quotes must be there word for word.
+    """
     engine, chosen = opened(db, extraction)
+    wanted = replace(selection(which, chosen.d_sae, score_above, score_below), states=tuple(state or ()))
     from mistudio.search.query import search as find
     from mistudio.search.vectors import ensure_vectors
 
@@ -141,7 +147,7 @@ def search(
         with Steps(quiet=as_json) as steps:
             ensure_vectors(engine, chosen.id,
                            lambda done, total: steps("Encoding labels", done / total, f"{done}/{total}"))
-    hits = find(engine, chosen.id, text, limit, meaning)
+    hits = find(engine, chosen.id, text, limit, meaning=meaning, wanted=wanted)
     if as_json:
         print_json([asdict(hit) for hit in hits])
     elif hits:

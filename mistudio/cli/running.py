@@ -57,11 +57,11 @@ def finish(engine: Engine, run_id: int, *, as_json: bool, report: Callable[[Engi
 def print_estimate(guess: Estimate, verb: str) -> None:
     """One line on stderr before a run starts."""
     cost = "free" if guess.free else "unknown" if guess.cost is None else " to ".join(map(money, guess.cost))
-    seconds = "unknown" if guess.seconds is None else f"{guess.seconds:,.0f} s"
+    seconds = "unknown" if guess.seconds is None else " to ".join(dict.fromkeys(f"{end:,.0f}" for end in guess.seconds))
     calls, tokens = (" to ".join(f"{end:,}" for end in dict.fromkeys(ends)) for ends in (
         guess.calls, guess.prompt_tokens))
     print(f"{guess.features:,} features to {verb}, {guess.skipped:,} skipped; {calls} calls, about {tokens} prompt "
-          f"tokens; cost {cost}; time {seconds}", file=sys.stderr)
+          f"tokens; cost {cost}; seconds {seconds}", file=sys.stderr)
 
 
 def _stay(engine: Engine, run_id: int, *, quiet: bool) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -15,12 +16,14 @@ from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.distributed import collect_with_ray
 from mistudio.extract.finish import store_vocabulary, write_features
+from mistudio.extract.nearest import nearest_decoders
 from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
 from mistudio.extract.ranges import FeatureRange, features_at_once
 from mistudio.model.load import LoadedModel
 from mistudio.sae.sae import SAE
 from mistudio.store import Extraction, session
 from mistudio.store.extractions import stored_features
+from mistudio.store.nearest import MOST_FEATURES, add_nearest
 from mistudio.store.tables import now
 
 log = logging.getLogger(__name__)
@@ -62,8 +65,9 @@ def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SA
             else:
                 _run(config, loaded, features, collected, checkpoint, say_here)
             checkpoint.completed()
+            nearest = _nearest(features, say_here)
             say_here("Reading output tokens and storing", 0.97, "")
-            _store(engine, extraction_id, loaded, features, config.hook_point, collected, started)
+            _store(engine, extraction_id, loaded, features, config.hook_point, collected, nearest, started)
             checkpoint.stored()
         checkpoint.remove()
     except DBAPIError as error:
@@ -113,13 +117,23 @@ def _share_of(say: Progress, features: FeatureRange) -> Progress:
     return said
 
 
+def _nearest(features: FeatureRange, say: Progress) -> tuple[np.ndarray, np.ndarray] | None:
+    """Of all features, once they have all been seen: ``nearest_decoders``; None before, and where they are too many."""
+    if features.last < features.whole.d_sae or features.whole.d_sae > MOST_FEATURES:
+        return None
+    return nearest_decoders(features.whole.W_dec,
+                            lambda share: say("Comparing decoder directions", 0.96, f"{share:.0%}"))
+
+
 def _store(engine: Engine, extraction_id: int, loaded: LoadedModel, features: FeatureRange, hook_point: str,
-           collected: Collected, started: float) -> None:
+           collected: Collected, nearest: tuple[np.ndarray, np.ndarray] | None, started: float) -> None:
     with session(engine) as work:
         row = work.get_one(Extraction, extraction_id)
         row.tokens, row.contexts = collected.statistics.tokens, collected.contexts
         row.vocabulary_hash, vocabulary = store_vocabulary(work, loaded.tokenizer)
         write_features(work, extraction_id, collected, loaded, features.sae, hook_point, vocabulary)
+        if nearest is not None:
+            add_nearest(work, extraction_id, *nearest)
         if features.last == features.whole.d_sae:
             row.state, row.finished_at, row.seconds = "done", now(), time.monotonic() - started
         work.add(row)

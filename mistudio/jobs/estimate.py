@@ -23,7 +23,7 @@ from mistudio.score.methods import judge_calls, shown_in
 from mistudio.score.trials import Trials, draw_trials
 from mistudio.store import Extraction, Feature, Label, runs, session
 from mistudio.store.features import FeatureFilter
-from mistudio.store.items import plan_labels, plan_scores
+from mistudio.store.items import outline_labels, plan_scores, spread_evenly
 
 SAMPLED = 8
 # English prose runs to about 4.5 characters a token, code and marks to about 2.8; no tokenizer is loaded for this.
@@ -43,7 +43,7 @@ class Estimate:
 
     ``features`` will be labeled (or scored) and ``skipped`` not. ``calls`` ask for labels or judge them. ``cost`` is US
     dollars, None when the price is not known; ``free`` says that the model runs on one's own machine and there is no
-    price. ``seconds`` is None until the model has answered at least once.
+    price. ``seconds`` is None until the model has answered at least once, and for answers that come as files.
     """
 
     features: int
@@ -53,7 +53,7 @@ class Estimate:
     completion_tokens: tuple[int, int]
     cost: tuple[float, float] | None
     free: bool
-    seconds: float | None
+    seconds: tuple[float, float] | None
 
 
 class Asking(NamedTuple):
@@ -70,24 +70,29 @@ class Asking(NamedTuple):
 
 
 def estimate(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter, *,
-             batch: bool = False) -> Estimate:
+             batch: bool = False, tried: float | None = None) -> Estimate:
     """Estimate a labeling run over the matching features from the prompts of eight of them.
 
     At least, candidates turn out the same and none is revised; at most, all differ and each feature is revised once.
 
     Args:
         batch: it is asked in batches, at their price.
+        tried: seconds of an answer that was not stored, for a model that is not known otherwise.
 
     Raises:
         StoreError: the filter is not valid.
     """
     with session(engine) as work:
-        items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
+        queued, skipped, sample = outline_labels(work, extraction_id, wanted, SAMPLED,
+                                                 replace_human=config.replace_human)
         each = runs.seconds_a_label(work, config.provider, config.model)
-    low, high = _means(_queued(items), lambda item: _labeling(engine, item["feature_id"], config))
-    calls = low.labels + low.judging + high.labels + high.judging
-    return _estimate(config, items, (low, high), BARE if config.provider == "embedded" else ANSWER,
-                     each and each * calls / 2, batch)
+    low, high = _means(sample, lambda feature_id: _labeling(engine, feature_id, config))
+    if each is None and tried is not None:
+        each = tried, tried
+    if each is not None:
+        each = each[0] * (low.labels + low.judging), each[1] * (high.labels + high.judging)
+    return _estimate(config, (queued, skipped), (low, high), BARE if config.provider == "embedded" else ANSWER, each,
+                     batch)
 
 
 def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted: FeatureFilter, *,
@@ -103,20 +108,23 @@ def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wan
     with session(engine) as work:
         items = plan_scores(work, extraction_id, wanted, config.judges, again=config.again)
         each = runs.seconds_a_score(work, config.judges)
-    tried = 1 + (1.0 if len(_queued(items)) <= FEW else config.baseline)
-    asked = _means(_queued(items), lambda item: 2 * (_scoring(engine, item, config),))
-    return _estimate(config, items, tuple(Asking().plus(one, tried) for one in asked), ANSWER, each, batch)
+    queued = [item for item in items if item["state"] == "queued"]
+    tried = 1 + (1.0 if len(queued) <= FEW else config.baseline)
+    asked = _means(spread_evenly(queued, SAMPLED), lambda item: 2 * (_scoring(engine, item, config),))
+    each_tried = tuple(Asking().plus(one, tried) for one in asked)
+    return _estimate(config, (len(queued), len(items) - len(queued)), each_tried, ANSWER, each, batch)
 
 
-def _estimate(config: RunConfig, items: list[dict], asked: tuple[Asking, Asking], answer: tuple[int, int],
-              each: float | None, batch: bool) -> Estimate:
+def _estimate(config: RunConfig, features: tuple[int, int], asked: tuple[Asking, Asking], answer: tuple[int, int],
+              each: tuple[float, float] | None, batch: bool) -> Estimate:
     """
     Args:
+        features: how many are worked on, and how many are skipped.
         asked: of a feature, at least and at most.
         answer: tokens of a label, few and many.
-        each: seconds for a feature, None when not known.
+        each: seconds for a feature, few and many; None when not known.
     """
-    count = len(_queued(items))
+    count, skipped = features
     calls = tuple(round(count * (one.labels + one.judging)) for one in asked)
     prompt = tuple(round(count * one.characters / ratio)
                    for one, ratio in zip(asked, CHARACTERS_PER_TOKEN, strict=True))
@@ -127,22 +135,17 @@ def _estimate(config: RunConfig, items: list[dict], asked: tuple[Asking, Asking]
     costs = [price(config, *tokens, batch=batch) for tokens in zip(prompt, completion, strict=True)]
     width = 1 if config.provider in IN_PROCESS else config.concurrency or CONCURRENCY[config.provider]
     return Estimate(
-        features=count, skipped=len(items) - count, calls=calls, prompt_tokens=prompt, completion_tokens=completion,
+        features=count, skipped=skipped, calls=calls, prompt_tokens=prompt, completion_tokens=completion,
         cost=None if None in costs else (costs[0], costs[1]), free=config.provider in FREE,
-        seconds=None if each is None or batch else each * count / width)
+        seconds=None if each is None or batch else (each[0] * count / width, each[1] * count / width))
 
 
-def _queued(items: list[dict]) -> list[dict]:
-    return [item for item in items if item["state"] == "queued"]
-
-
-def _means(items: list[dict], asked: Callable[[dict], tuple[Asking, Asking]]) -> tuple[Asking, Asking]:
-    """Means of what is asked, at least and at most, about items spread evenly through the run."""
+def _means(sample: list, asked: Callable[..., tuple[Asking, Asking]]) -> tuple[Asking, Asking]:
+    """Means of what is asked, at least and at most, about those of a sample."""
     told = []
-    if items:
-        for place in np.unique(np.linspace(0, len(items) - 1, SAMPLED).round().astype(int)):
-            with suppress(NoEvidence):
-                told.append(asked(items[place]))
+    for each in sample:
+        with suppress(NoEvidence):
+            told.append(asked(each))
     low, high = np.mean(told, axis=0).tolist() if told else (Asking(), Asking())
     return Asking(*low), Asking(*high)
 

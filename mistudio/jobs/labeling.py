@@ -61,10 +61,34 @@ def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfi
     Raises:
         MistudioError: the feature has nothing to show, the provider failed, or its reply cannot be read.
     """
+    return keep(engine, try_one(engine, extraction_id, index, config, provider, different=different), config)
+
+
+def try_one(engine: Engine, extraction_id: int, index: int, config: LabelConfig, provider: Provider, *,
+            different: bool = False) -> Made:
+    """Ask for a label of one feature as a run would, and store nothing.
+
+    Args:
+        different: as for ``label_one``.
+
+    Returns:
+        What ``keep`` stores; or no label, the reason why, and the reply.
+
+    Raises:
+        MistudioError: the feature has nothing to show, or no prompt can succeed until the user changes something.
+    """
     with session(engine) as work:
         feature, _label = get_feature(work, extraction_id, index)
     fact = factual_label(feature) if config.factual and not different else None
-    made = Made(labels=[(fact, [])]) if fact else Maker(engine, config, provider).make(feature.id, different=different)
+    return Made(labels=[(fact, [])]) if fact else Maker(engine, config, provider).make(feature.id, different=different)
+
+
+def keep(engine: Engine, made: Made, config: LabelConfig) -> Label:
+    """Store what was tried, as ``label_one`` does. Returns the label that was chosen.
+
+    Raises:
+        MistudioError: there is no label, for the reason that this says.
+    """
     if not made.labels:
         raise made.error
     with session(engine) as work:

@@ -25,6 +25,8 @@ class LabelConfig(RunConfig):
                            "(the embedded labeler's prompt has none).")
     prompt: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="Name of the prompt template: one that the "
                         "command prompts lists, or your own NAME.md in the data folder's prompts; the usual if empty.")
+    hint: str | None = Field(None, max_length=300, description="A sentence of yours for the labeler, shown after the "
+                             "evidence (the embedded labeler understands none).")
     candidates: int = Field(1, ge=1, le=8, description="Labels to ask for, from different windows; the best on the "
                             "select split is kept.")
     choose_by: Literal["embedding", "detection", "fuzzing"] = Field(

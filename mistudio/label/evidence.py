@@ -53,7 +53,7 @@ class Evidence:
     ``windows`` are strongest first, ``negatives`` are windows known to be silent; ``top_tokens`` most active first;
     ``followed_by`` are words seen more than once right after a peak; ``promoted`` are output tokens, ``predicted``
     those of them that stand right after peaks, with in how many windows; ``density`` is a fraction of tokens.
-    ``note`` says so when windows had to be shown again.
+    ``hint`` is what a person said of the feature; ``note`` says so when windows had to be shown again.
     """
 
     index: int
@@ -67,6 +67,7 @@ class Evidence:
     strategy: str
     seed: int
     window: int | None = None
+    hint: str = ""
     note: str = ""
 
     def record(self) -> dict:
@@ -74,7 +75,7 @@ class Evidence:
         record = {"strategy": self.strategy, "seed": self.seed, "window": self.window,
                   "examples": [window.id for window in self.windows],
                   "negatives": [window.id for window in self.negatives]}
-        return record | {"note": self.note} if self.note else record
+        return record | {name: text for name, text in (("hint", self.hint), ("note", self.note)) if text}
 
 
 def build_evidence(work: Session, extraction: Extraction, feature: Feature, config: LabelConfig, *,
@@ -115,7 +116,7 @@ def build_evidence(work: Session, extraction: Extraction, feature: Feature, conf
         top_tokens=tuple(dict.fromkeys(top))[:SHOWN_TOKENS], followed_by=_followed_by(windows),
         promoted=promoted[:SHOWN_TOKENS], predicted=_predicted(chosen, promoted, material.vocabulary),
         density=feature.density, strategy=config.strategy, seed=config.seed, window=config.window,
-        note=_note(len(windows), again, len(silent), silent_again))
+        hint=config.hint or "", note=_note(len(windows), again, len(silent), silent_again))
 
 
 def _numbers(avoid: Collection[str]) -> dict[str, set[int]]:

@@ -76,10 +76,13 @@ def template_of(config: LabelConfig) -> str:
     """The name of the prompt template that the config asks for.
 
     Raises:
-        ProviderSetupError: it cannot be used.
+        ProviderSetupError: it cannot be used, or the labeler cannot read the hint that is to stand in it.
     """
     if config.provider != "embedded":
         return label_template(config.prompt or USUAL).name
+    if config.hint:
+        raise ProviderSetupError("The embedded labeler understands no hint.",
+                                 "Leave the hint empty, or choose another provider.", kind="prompt")
     if config.prompt not in ("", COMPLETION):
         raise ProviderSetupError("The embedded labeler was trained on its own prompt and understands no other.",
                                  "Choose no prompt, or another provider.", kind="prompt")

@@ -1,6 +1,7 @@
 """Which features a job is for, as people write it: ``0-99,205``."""
 
 import re
+from collections.abc import Iterable
 
 from mistudio.errors import MistudioError
 
@@ -33,3 +34,14 @@ def parse_indices(text: str, d_sae: int) -> tuple[int, ...]:
     if not chosen:
         raise MistudioError("No feature is chosen.", _HINT)
     return tuple(sorted(chosen))
+
+
+def format_indices(indices: Iterable[int]) -> str:
+    """What ``parse_indices`` reads as these indices, as short as it can be written."""
+    runs: list[list[int]] = []
+    for index in sorted(set(indices)):
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1][1:] = [index]
+        else:
+            runs.append([index])
+    return ",".join("-".join(map(str, run)) for run in runs)

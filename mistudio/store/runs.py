@@ -1,7 +1,8 @@
 """Runs: the lease that keeps two workers off one run, and how far it is. Their items: ``store.items``."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from statistics import mean
 
 from sqlalchemy import bindparam, func, insert, or_, update
 from sqlmodel import Session, col, select
@@ -35,7 +36,7 @@ def create_run(work: Session, extraction_id: int, config: dict, items: list[dict
     return run
 
 
-def list_runs(work: Session, extraction_id: int | None = None, limit: int = 50) -> list[Run]:
+def list_runs(work: Session, extraction_id: int | None = None, limit: int | None = 50) -> list[Run]:
     """Runs, newest first. A run whose worker is gone turns to interrupted first."""
     _interrupt_stale(work)
     query = select(Run).order_by(col(Run.id).desc()).limit(limit)
@@ -73,28 +74,35 @@ def recent_labels(work: Session, run_id: int, limit: int = 20) -> list[tuple[Fea
     return [tuple(row) for row in work.exec(query.order_by(newest.desc()).limit(limit))]
 
 
-def seconds_a_label(work: Session, provider: str, model: str = "") -> float | None:
-    """Mean seconds of the last 50 answers of a provider (and of one of its models); None when it never answered."""
+def seconds_a_label(work: Session, provider: str, model: str = "") -> tuple[float, float] | None:
+    """How long an answer of a provider (and of one of its models) takes: ``spread`` of the last 50, in seconds; None
+    when it never answered."""
     answered = [Label.provider == provider, col(Label.seconds).is_not(None)]
     if model:
         answered.append(Label.model == model)
-    last = select(Label.seconds).where(*answered).order_by(col(Label.id).desc()).limit(50).subquery()
-    return work.exec(select(func.avg(last.c.seconds))).one()
+    return spread(work.exec(select(Label.seconds).where(*answered).order_by(col(Label.id).desc()).limit(50)).all())
 
 
-def seconds_a_score(work: Session, judges: dict[str, str]) -> float | None:
-    """Seconds to score a label by all these methods, by the means of each one's last 50 scores; None when one of them
-    never scored.
+def seconds_a_score(work: Session, judges: dict[str, str]) -> tuple[float, float] | None:
+    """How long it takes to score a label by all these methods, in seconds: sums of the ``spread`` of each one's last
+    50 scores; None when one of them never scored.
 
     Args:
         judges: who judges, by method.
     """
-    means = []
-    for method, judge in judges.items():
-        last = (select(Score.seconds).where(Score.method == method, Score.judge == judge)
-                .order_by(col(Score.id).desc()).limit(50).subquery())
-        means.append(work.exec(select(func.avg(last.c.seconds))).one())
-    return None if None in means else sum(means)
+    each = [spread(work.exec(select(Score.seconds).where(Score.method == method, Score.judge == judge)
+                             .order_by(col(Score.id).desc()).limit(50)).all()) for method, judge in judges.items()]
+    return None if None in each else tuple(map(sum, zip(*each, strict=True)))
+
+
+def spread(seconds: Sequence[float | None]) -> tuple[float, float] | None:
+    """Between which two values the mean of many more will likely lie: the quartiles, or the mean where that is outside
+    of them; None of no values."""
+    known = sorted(value for value in seconds if value is not None)
+    if not known:
+        return None
+    low, high = known[(len(known) - 1) // 4], known[-(-3 * (len(known) - 1) // 4)]
+    return min(low, mean(known)), max(high, mean(known))
 
 
 def request_stop(work: Session, run_id: int, stop: str) -> None:

@@ -1,20 +1,65 @@
-"""The SQL of search: words, substrings and tokens of current labels, and the vectors of their meaning.
+"""The SQL of search: words, phrases and tokens of current labels, and the vectors of their meaning.
 
-Labels that a person rejected are never found. SQLite searches the FTS5 table ``label_fts``; PostgreSQL builds its
-``tsvector`` from the columns.
+SQLite searches the FTS5 table ``label_fts``, PostgreSQL ``tsvector`` indexes over the columns. However common a word
+is, no more than ``RANKED`` of the labels that have it are looked at, and those that begin with it.
 """
 
 import json
 import re
+from collections.abc import Collection
+from dataclasses import replace
+from typing import NamedTuple
 
-from sqlalchemy import String, cast, func, or_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import String, cast, func, literal_column, or_
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select, text
 
-from mistudio.store.tables import Feature, Label, LabelVector
+from mistudio.store.current import label_key
+from mistudio.store.filtering import FeatureFilter, matching
+from mistudio.store.tables import Feature, Label
 
 LONGEST_QUERY = 200
 MOST_TERMS = 16
+# They say nothing beside other words.
+STOP_WORDS = {"a", "an", "and", "are", "as", "at", "be", "by", "do", "for", "from", "in", "into", "is", "it", "of",
+              "on", "or", "that", "the", "this", "to", "was", "were", "with"}
+RANKED = 1000
+SHORTEST_BEGINNING = 3
+# Of more features than this, symbols without a word beside them are not looked for in every text.
+SCANNED = 131_072
+_SHOWN = aliased(Feature)
+_COLUMNS = {"label": col(Label.text), "explanation": col(Label.explanation)}
+_TOKENS = cast(Feature.top_tokens, String)
+# As PostgreSQL's indexes have them.
+_DOCUMENTS = {name: func.to_tsvector(literal_column("'english'"), column) for name, column in _COLUMNS.items()} | {
+    "tokens": func.to_tsvector(literal_column("'simple'"), _TOKENS)}
+
+
+class Terms(NamedTuple):
+    """What is looked for: whole ``phrases``, beginnings of ``words``, and all of it as it was typed, ``literal``."""
+
+    phrases: tuple[str, ...]
+    words: tuple[str, ...]
+    literal: str
+
+    @property
+    def has_symbols(self) -> bool:
+        return re.search(r"[^\w\s]", self.literal) is not None
+
+
+class Found(NamedTuple):
+    """A feature that can be shown as a result, with what is current of it."""
+
+    id: int
+    index: int
+    label_id: int
+    text: str
+    explanation: str
+    top_tokens: list
+    state: str
+    label_state: str
+    kind: str | None
+    score: float | None
 
 
 def clean(query: str) -> str:
@@ -23,110 +68,196 @@ def clean(query: str) -> str:
     return " ".join(whole.split())[:LONGEST_QUERY]
 
 
-def word_hits(work: Session, extraction_id: int, query: str, limit: int) -> tuple[list[int], list[int]]:
-    """Ids of features whose label, and of further ones whose explanation, holds the query's words, best first.
+def read_terms(query: str) -> Terms:
+    """A cleaned query's words, and its phrases: what stands between double quotes."""
+    phrases = [" ".join(phrase.split()) for phrase in re.findall(r'"([^"]+)"', query)]
+    rest = re.sub(r'"[^"]+"', " ", query)
+    literal = query if not phrases else " ".join([*phrases, *rest.split()])
+    words = re.findall(r"\w+", rest)[:MOST_TERMS]
+    telling = [word for word in words if word.lower() not in STOP_WORDS]
+    return Terms(tuple(filter(None, phrases)), tuple(telling or words), literal)
 
-    All words of the query, or, where nothing has them all, any. A word also stands for every word that begins with
-    it. A query with symbols (``c++``, ``{``) is looked for as it is, before its words.
+
+class WordHits(NamedTuple):
+    """Ids of features whose label, and of further ones whose explanation, has the words, best first; ``all`` says
+    whether they have all of them, or any."""
+
+    named: list[int]
+    explained: list[int]
+    all: bool
+
+
+def word_hits(work: Session, extraction_id: int, terms: Terms, wanted: FeatureFilter, limit: int) -> WordHits:
+    """Features whose label or explanation has the words and phrases.
+
+    All of them, or, where nothing has them all and no phrase is asked for, any. A word also stands for every word that
+    begins with it. A query with symbols (``c++``, ``{``) is looked for as it is, before its words.
     """
-    query = clean(query)
-    terms = _terms(query)
-    columns = {"label": col(Label.text), "explanation": col(Label.explanation)}
-    found = {}
-    for name, column in columns.items():
-        exact = _substring(work, extraction_id, column, query, limit) if re.search(r"[^\w\s]", query) else []
-        found[name] = exact + _words(work, extraction_id, name, column, terms, " AND ", limit)
-    if not any(found.values()) and len(terms) > 1:
-        long = [term for term in terms if len(term) > 2]
-        found = {name: _words(work, extraction_id, name, column, long, " OR ", limit)
-                 for name, column in columns.items()}
-    named = list(dict.fromkeys(found["label"]))[:limit]
-    return named, [feature_id for feature_id in dict.fromkeys(found["explanation"]) if feature_id not in named][:limit]
+    named = _begins(work, extraction_id, terms, wanted, limit)
+    found = {name: _having(work, extraction_id, name, terms, " AND ", wanted, limit)
+             for name in ("label", "explanation")}
+    if terms.has_symbols:
+        exact = {name: _literal(work, extraction_id, name, terms, wanted, limit) for name in found}
+        found = {name: exact[name] + ids for name, ids in found.items()}
+    every = any(found.values()) or len(terms.words) < 2 or bool(terms.phrases)
+    if not every:
+        long = terms._replace(words=tuple(word for word in terms.words if len(word) > 2))
+        found = {name: _having(work, extraction_id, name, long, " OR ", wanted, limit) for name in found}
+    first = dict.fromkeys([*named, *found["label"]])
+    others = [each for each in dict.fromkeys(found["explanation"]) if each not in first]
+    return WordHits(list(first)[:limit], others[:limit], every)
 
 
-def token_hits(work: Session, extraction_id: int, query: str, limit: int) -> list[int]:
-    """Ids of labeled features among whose top tokens one begins with the query, most confident labels first."""
-    query = clean(query)
-    if not query:
+def token_hits(work: Session, extraction_id: int, literal: str, wanted: FeatureFilter, limit: int) -> list[int]:
+    """Ids of labeled features among whose top tokens one begins with the query, those with it further in front first.
+    """
+    if not literal or " " in literal:
         return []
-    start = _like(json.dumps(query)[1:-1])
-    tokens = cast(Feature.top_tokens, String)
-    begins = or_(tokens.ilike(f'%["{start}%', escape="\\"), tokens.ilike(f'%[" {start}%', escape="\\"))
-    return list(work.exec(_findable(select(Feature.id), extraction_id).where(begins)
-                          .order_by(col(Label.confidence).desc().nulls_last(), col(Feature.index)).limit(limit)))
+    terms = Terms((), tuple(re.findall(r"\w+", literal)[:MOST_TERMS]), literal)
+    if not terms.words and _size(work, extraction_id) > SCANNED:
+        return []
+    tokens = func.lower(_TOKENS)
+    start = json.dumps(literal.lower())[1:-1]
+    begins = or_(*(tokens.like(f'%["{space}{_like(start)}%', escape="\\") for space in ("", " ")))
+    query = labeled(select(Feature.id), extraction_id, wanted).where(begins)
+    if terms.words:
+        candidates = _candidates(work, extraction_id, "tokens", terms, " AND ")
+        query = query.join(candidates, candidates.c.id == Feature.id)
+    place = (func.instr(tokens, start) if work.get_bind().dialect.name == "sqlite" else func.strpos(tokens, start))
+    return list(work.exec(query.order_by(place, col(Feature.index)).limit(limit)))
 
 
-def found_labels(work: Session, feature_ids: list[int]) -> dict[int, tuple[Feature, Label]]:
-    """Features with their current labels, by feature id; rejected ones are left out."""
-    rows = work.exec(select(Feature, Label).join(Label, col(Feature.label_id) == Label.id)
-                     .where(col(Feature.id).in_(feature_ids), Label.verdict != "rejected"))
-    return {feature.id: (feature, label) for feature, label in rows}
+def found_labels(work: Session, extraction_id: int, wanted: FeatureFilter,
+                 feature_ids: Collection[int]) -> dict[int, Found]:
+    """Those of the features that match and whose label was not rejected, by id."""
+    rows = work.exec(select(_SHOWN.id, _SHOWN.index, Label.id, Label.text, Label.explanation, _SHOWN.top_tokens,
+                            _SHOWN.state, _SHOWN.label_state, _SHOWN.kind, _SHOWN.score)
+                     .join(Label, _SHOWN.label_id == Label.id).where(*_of(feature_ids, extraction_id, wanted)))
+    return {row[0]: Found(*row) for row in rows}
 
 
-def fingerprint(work: Session, extraction_id: int) -> tuple:
-    """Changes whenever the set of findable labels does: their count and two sums over their ids."""
-    weighted = func.sum(col(Feature.label_id) * (col(Feature.index) + 1))
-    return tuple(work.exec(_findable(select(func.count(), func.sum(Feature.label_id), weighted), extraction_id)).one())
+class Named(NamedTuple):
+    """A feature beside what is said of it; ``label`` is None where it has none."""
+
+    index: int
+    label: str | None
+    label_state: str
+    density: float
+    max_activation: float
 
 
-def without_vector(work: Session, extraction_id: int, encoder: str) -> list[tuple[int, str, str]]:
-    """``(label id, text, explanation)`` of findable labels that have no vector of this encoder yet."""
-    query = _findable(select(Label.id, Label.text, Label.explanation), extraction_id)
-    query = query.join(LabelVector, (col(LabelVector.label_id) == Label.id) & (LabelVector.encoder == encoder),
-                       isouter=True).where(col(LabelVector.label_id).is_(None))
-    return [tuple(row) for row in work.exec(query)]
+def names_of(work: Session, extraction_id: int, indices: Collection[int]) -> dict[int, Named]:
+    """Some features by index, labeled or not."""
+    query = (select(Feature.index, Label.text, Feature.label_state, Feature.density, Feature.max_activation)
+             .select_from(Feature).join(Label, col(Feature.label_id) == Label.id, isouter=True)
+             .where(Feature.extraction_id == extraction_id, col(Feature.index).in_(indices)))
+    return {row[0]: Named(*row) for row in work.exec(query)}
 
 
-def save_vectors(work: Session, encoder: str, vectors: list[tuple[int, bytes]]) -> None:
-    """Store ``(label id, float16 bytes)``; another writer may have stored the same meanwhile."""
-    insert = (sqlite if work.get_bind().dialect.name == "sqlite" else postgresql).insert(LabelVector)
-    upsert = insert.on_conflict_do_update(index_elements=["label_id"], set_={
-        "encoder": insert.excluded.encoder, "vector": insert.excluded.vector})
-    work.execute(upsert, [{"label_id": label_id, "encoder": encoder, "vector": vector} for label_id, vector in vectors])
+def current_of(work: Session, extraction_id: int, wanted: FeatureFilter, feature_ids: Collection[int],
+               ) -> dict[int, int]:
+    """Ids of the current labels of those of the features that match and whose label was not rejected, by id."""
+    return dict(work.exec(select(_SHOWN.id, _SHOWN.label_id).where(*_of(feature_ids, extraction_id, wanted))).all())
 
 
-def load_vectors(work: Session, extraction_id: int, encoder: str) -> list[tuple[int, bytes]]:
-    """``(feature id, float16 bytes)`` of every findable label that has a vector of this encoder."""
-    query = _findable(select(Feature.id, LabelVector.vector), extraction_id)
-    return [tuple(row) for row in work.exec(query.join(LabelVector, col(LabelVector.label_id) == Label.id)
-                                            .where(LabelVector.encoder == encoder))]
+def _of(feature_ids: Collection[int], extraction_id: int, wanted: FeatureFilter) -> tuple:
+    """Conditions of ``_SHOWN``. As a plain condition beside the others, SQLite would not look features up by their ids
+    but read the whole extraction."""
+    return _SHOWN.id.in_(feature_ids), labeled(select(Feature.id), extraction_id, wanted).where(
+        Feature.id == _SHOWN.id).correlate(_SHOWN).exists()
 
 
-def _findable(query, extraction_id: int):
-    return (query.select_from(Feature).join(Label, col(Feature.label_id) == Label.id)
-            .where(Feature.extraction_id == extraction_id, Label.verdict != "rejected"))
+def few_matching(work: Session, extraction_id: int, wanted: FeatureFilter, most: int) -> list[int] | None:
+    """Ids of the labeled features that match, in order; None when there are more than ``most``."""
+    found = list(work.exec(labeled(select(Feature.id), extraction_id, wanted).limit(most + 1)))
+    return sorted(found) if len(found) <= most else None
 
 
-def _terms(query: str) -> list[str]:
-    return re.findall(r"\w+", query)[:MOST_TERMS]
+def labeled(query, extraction_id: int, wanted: FeatureFilter):
+    """A query over features that match and have a label; one that a person rejected is none, unless asked for."""
+    return matching(query.select_from(Feature), extraction_id, replace(wanted, labels=wanted.labels or "labeled"))
 
 
 def _like(literal: str) -> str:
     return literal.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _substring(work: Session, extraction_id: int, column, query: str, limit: int) -> list[int]:
-    holds = column.ilike(f"%{_like(query)}%", escape="\\")
-    return list(work.exec(_findable(select(Feature.id), extraction_id).where(holds)
-                          .order_by(func.length(Label.text), col(Feature.index)).limit(limit)))
+def _bounds(work: Session, extraction_id: int) -> tuple[int, int]:
+    """Ids of the first and the last feature: they are stored in order."""
+    ends = [work.exec(select(Feature.id).where(Feature.extraction_id == extraction_id).order_by(order).limit(1)).first()
+            for order in (col(Feature.index), col(Feature.index).desc())]
+    return ends[0] or 0, ends[1] or 0
 
 
-def _words(work: Session, extraction_id: int, name: str, column, terms: list[str], operator: str,
-           limit: int) -> list[int]:
-    if not terms:
+def _size(work: Session, extraction_id: int) -> int:
+    first, last = _bounds(work, extraction_id)
+    return last - first + 1
+
+
+def _begins(work: Session, extraction_id: int, terms: Terms, wanted: FeatureFilter, limit: int) -> list[int]:
+    """Features whose label begins with what was typed, the label that is just that first."""
+    key = label_key(terms.literal)
+    if not key:
         return []
+    column = col(Feature.label_key)
+    query = labeled(select(Feature.id), extraction_id, wanted).where(
+        column >= key, column < f"{key}\U0010ffff", column.like(f"{_like(key)}%", escape="\\"))
+    return list(work.exec(query.order_by(column, col(Feature.index)).limit(limit)))
+
+
+def _literal(work: Session, extraction_id: int, name: str, terms: Terms, wanted: FeatureFilter,
+             limit: int) -> list[int]:
+    """Features that have what was typed, symbols and all; of very many only those that have its words too."""
+    every = tuple(re.findall(r"\w+", terms.literal)[:MOST_TERMS])
+    if not every and _size(work, extraction_id) > SCANNED:
+        return []
+    query = labeled(select(Feature.id), extraction_id, wanted).join(Label, col(Feature.label_id) == Label.id)
+    if every:
+        candidates = _candidates(work, extraction_id, name, Terms((), every, terms.literal), " AND ")
+        query = query.join(candidates, candidates.c.id == Feature.id)
+    holds = _COLUMNS[name].ilike(f"%{_like(terms.literal)}%", escape="\\")
+    return list(work.exec(query.where(holds).order_by(func.length(Label.text), col(Feature.index)).limit(limit)))
+
+
+def _having(work: Session, extraction_id: int, name: str, terms: Terms, operator: str, wanted: FeatureFilter,
+            limit: int) -> list[int]:
+    """Features that have the words themselves, then those that have words that begin with them; short labels first.
+
+    Not by bm25 or ts_rank: to weigh a common word, they read every text that has it.
+    """
+    found: dict[int, None] = {}
+    for beginnings in (False, True):
+        if len(found) < limit and _match(work, name, terms, operator, beginnings):
+            candidates = _candidates(work, extraction_id, name, terms, operator, beginnings)
+            query = labeled(select(Feature.id), extraction_id, wanted).join(candidates, candidates.c.id == Feature.id)
+            order = func.length(Feature.label_key), col(Feature.index)
+            found |= dict.fromkeys(work.exec(query.order_by(*order).limit(limit)))
+    return list(found)
+
+
+def _match(work: Session, name: str, terms: Terms, operator: str, beginnings: bool) -> str:
+    """The terms in the database's own language of full-text search; quoting keeps words such as NEAR or AND apart."""
+    phrases = [found for phrase in terms.phrases if (found := re.findall(r"\w+", phrase))]
+    words = [(word, beginnings and len(word) >= SHORTEST_BEGINNING) for word in terms.words]
     if work.get_bind().dialect.name == "sqlite":
-        # Quoting is what keeps words such as NEAR or AND from being read as FTS5 syntax.
-        match = operator.join(f'"{term}"' + ("*" if len(term) > 1 else "") for term in terms)
-        rows = work.exec(text(
-            "SELECT feature.id FROM label_fts JOIN feature ON feature.id = label_fts.rowid "
-            "JOIN label ON label.id = feature.label_id "
-            "WHERE label_fts MATCH :match AND feature.extraction_id = :extraction AND label.verdict <> 'rejected' "
-            'ORDER BY bm25(label_fts), feature."index" LIMIT :limit').bindparams(
-                match=f"{name} : ({match})", extraction=extraction_id, limit=limit))
-        return [row[0] for row in rows]
-    match = (" & " if operator == " AND " else " | ").join(f"'{term}'" + (":*" if len(term) > 1 else "")
-                                                           for term in terms)
-    document, wanted = func.to_tsvector("english", column), func.to_tsquery("english", match)
-    return list(work.exec(_findable(select(Feature.id), extraction_id).where(document.op("@@")(wanted))
-                          .order_by(func.ts_rank(document, wanted).desc(), col(Feature.index)).limit(limit)))
+        parts = [f'"{" ".join(phrase)}"' for phrase in phrases]
+        parts += [f'"{word}"*' if begins else f'"{word}"' for word, begins in words]
+        return f"{name} : ({operator.join(parts)})" if parts else ""
+    parts = [" <-> ".join(f"'{word}'" for word in phrase) for phrase in phrases]
+    parts += [f"'{word}':*" if begins else f"'{word}'" for word, begins in words]
+    return (" & " if operator == " AND " else " | ").join(f"({part})" for part in parts)
+
+
+def _candidates(work: Session, extraction_id: int, name: str, terms: Terms, operator: str, beginnings: bool = True):
+    """Ids of at most ``RANKED`` features whose text matches."""
+    match = _match(work, name, terms, operator, beginnings)
+    ids = _bounds(work, extraction_id)
+    if work.get_bind().dialect.name == "sqlite":
+        row = literal_column("rowid")
+        query = (select(row.label("id")).select_from(text("label_fts"))
+                 .where(literal_column("label_fts").op("MATCH")(match), row.between(*ids)))
+    else:
+        words = func.to_tsquery(literal_column("'simple'" if name == "tokens" else "'english'"), match)
+        query = (select(Feature.id).join(Label, col(Feature.label_id) == Label.id)
+                 .where(_DOCUMENTS[name].op("@@")(words), col(Feature.id).between(*ids)))
+    return query.limit(RANKED).subquery()

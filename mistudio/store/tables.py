@@ -38,7 +38,7 @@ def time_column(**kwargs) -> Any:
 
 
 class Extraction(SQLModel, table=True):
-    """One pass of model and SAE over a corpus. ``state`` is running, done, failed or cancelled."""
+    """One pass of model and SAE over a corpus. ``state`` is running, done, failed, cancelled or deleting."""
 
     id: int | None = Field(default=None, primary_key=True)
     name: str
@@ -156,6 +156,13 @@ class FeatureExamples(SQLModel, table=True):
     blob: bytes = Field(sa_type=LargeBinary)
 
 
+class FeatureNearest(SQLModel, table=True):
+    """The features whose decoder directions are most like a feature's (``store.nearest``)."""
+
+    feature_id: int = Field(primary_key=True, foreign_key="feature.id", ondelete="CASCADE")
+    blob: bytes = Field(sa_type=LargeBinary)
+
+
 class ReferenceWindow(SQLModel, table=True):
     """A random window with every feature's activation in it, so that inactivity is known (``store.examples``)."""
 
@@ -257,7 +264,7 @@ class RunItem(SQLModel, table=True):
     said where no label came of it; of a queued item, the answers that came as files, while others are missing.
     """
 
-    __table_args__ = (Index("ix_runitem_state", "run_id", "state"),)
+    __table_args__ = (Index("ix_runitem_state", "run_id", "state"), Index("ix_runitem_feature", "feature_id"))
 
     run_id: int = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
     feature_id: int = Field(primary_key=True, foreign_key="feature.id", ondelete="CASCADE")
@@ -304,5 +311,5 @@ class Score(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
 
 
-__all__ = ["Extraction", "Feature", "FeatureExamples", "Label", "LabelVector", "ReferenceVectors", "ReferenceWindow",
-           "Run", "RunItem", "Score", "Vocabulary", "now"]
+__all__ = ["Extraction", "Feature", "FeatureExamples", "FeatureNearest", "Label", "LabelVector", "ReferenceVectors",
+           "ReferenceWindow", "Run", "RunItem", "Score", "Vocabulary", "now"]

@@ -1,39 +1,78 @@
 """Charts. Each has a title, axis names and units; colours come from the theme."""
 
+from typing import NamedTuple
+
+import numpy as np
 import plotly.graph_objects as go
 
-from mistudio.score.report import Group, Summary
-from mistudio.store.extractions import Coverage
+from mistudio.store.features import DensityGrid
 from mistudio.store.tables import Feature
 
 MARGIN = {"l": 10, "r": 10, "t": 45, "b": 10}
 # Readable on light and dark ground, and told apart by symbol or pattern as well.
-BLUE, PALE, GREY = "#4a7be0", "#8fb0f0", "#98a2b0"
-MOST_POINTS = 4000  # more would be slow to send and draw, and could not be told apart
+BLUE, PALE, GREY, ORANGE = "#4a7be0", "#8fb0f0", "#98a2b0", "#d98a1f"
+MAP_HEIGHT = 470
 
 
-def density_chart(rows: list[tuple]) -> go.Figure:
+class Box(NamedTuple):
+    """A chosen part of the map: from and to of density (a fraction) and of maximum."""
+
+    density: tuple[float, float]
+    maximum: tuple[float, float]
+
+
+def density_chart(rows: list[tuple], box: Box | None = None) -> go.Figure:
     """Density against maximum of ``store.features.points`` rows, labeled features apart from the rest.
 
-    Features that never fired have no place on a logarithmic axis and are left out; of very many an even share is drawn.
+    Features that never fired have no place on a logarithmic axis and are left out.
     """
-    alive = [row for row in rows if row[1] > 0]
-    drawn = alive[::max(1, -(-len(alive) // MOST_POINTS))]
     figure = go.Figure()
-    for name, symbol, colour, labeled in (("unlabeled", "circle-open", GREY, False), ("labeled", "circle", BLUE, True)):
-        group = [row for row in drawn if (row[4] is not None) == labeled]
+    alive = [row for row in rows if row[1] > 0 and row[2] > 0]
+    for name, symbol, colour, labeled in (("no label", "circle-open", GREY, False), ("labeled", "circle", BLUE, True)):
+        group = [row for row in alive if (row[4] is not None) == labeled]
         if group:
             figure.add_scattergl(
-                x=[100 * row[1] for row in group], y=[row[2] for row in group], mode="markers", name=name,
-                marker={"size": 6, "symbol": symbol, "color": colour, "opacity": 0.75},
-                text=[f"{row[0]}: {_plain(row[4] or 'no label yet')}" for row in group],
+                x=np.array([100 * row[1] for row in group]), y=np.array([row[2] for row in group]), mode="markers",
+                name=name, marker={"size": 5, "symbol": symbol, "color": colour, "opacity": 0.75},
+                customdata=np.array([row[0] for row in group]),
+                text=[f"{row[0]}: {plain((row[4] or 'no label yet')[:60])}" for row in group],
                 hovertemplate="%{text}<br>density %{x:.3g}% of tokens<br>maximum %{y:.3g}<extra></extra>")
-    share = "" if len(drawn) == len(alive) else f" ({len(drawn):,} of {len(alive):,} drawn)"
-    figure.update_layout(title=f"Density and maximum of each feature{share}", height=300,
-                         margin=MARGIN, legend={"orientation": "h", "y": 1.14, "x": 0.7})
-    figure.update_xaxes(title="density (% of tokens, log scale)", type="log", exponentformat="none", dtick=1)
-    figure.update_yaxes(title="maximum activation")
+    return _map_layout(figure, "Each feature by density and maximum", box)
+
+
+def density_grid_chart(grid: DensityGrid, box: Box | None = None) -> go.Figure:
+    """The same for very many features, counted in cells: the more of them, the larger and darker the square."""
+    density, maximum = np.nonzero(grid.counts)
+    counts, labeled = grid.counts[density, maximum], grid.labeled[density, maximum]
+    size = np.log1p(counts) / np.log1p(counts.max())
+    x, y = (np.sqrt(edges[:-1] * edges[1:])[at] for edges, at in ((grid.density, density), (grid.maximum, maximum)))
+    figure = go.Figure(go.Scattergl(
+        x=100 * x, y=y, mode="markers", name="features", customdata=np.stack([counts, labeled], 1),
+        marker={"size": 2 + 7 * size, "symbol": "square", "color": BLUE, "opacity": 0.25 + 0.75 * size,
+                "line": {"width": 0}},
+        hovertemplate="%{customdata[0]:,} features, %{customdata[1]:,} of them labeled<br>density about %{x:.2g}% of "
+                      "tokens<br>maximum about %{y:.2g}<extra></extra>"))
+    return _map_layout(figure, f"{counts.sum():,} features by density and maximum", box)
+
+
+def _map_layout(figure: go.Figure, title: str, box: Box | None) -> go.Figure:
+    figure.update_layout(title=title, height=MAP_HEIGHT, margin=MARGIN, dragmode="select", showlegend=True,
+                         legend={"orientation": "h", "y": -0.2, "x": 0})
+    figure.update_xaxes(title="density (% of tokens, log scale)", type="log", **_ticks(figure, "x"))
+    figure.update_yaxes(title="maximum activation (log scale)", type="log", **_ticks(figure, "y"))
+    if box is not None:
+        figure.add_shape(type="rect", x0=100 * box.density[0], x1=100 * box.density[1], y0=box.maximum[0],
+                         y1=box.maximum[1], line={"dash": "dash", "width": 2, "color": ORANGE})
     return figure
+
+
+def _ticks(figure: go.Figure, axis: str) -> dict:
+    """Ticks of a logarithmic axis at 1, 10, 100, and between them where they are few."""
+    values = np.concatenate([trace[axis] for trace in figure.data])
+    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
+    steps = range(1, 10) if values.max() < 10 * values.min() else (1, 2, 5) if high - low <= 3 else (1,)
+    ticks = [step * 10.0**power for power in np.arange(low, high + 1) for step in steps]
+    return {"tickvals": ticks, "ticktext": [f"{tick:,.4g}" for tick in ticks]}
 
 
 def histogram_chart(feature: Feature) -> go.Figure:
@@ -50,58 +89,6 @@ def histogram_chart(feature: Feature) -> go.Figure:
     return figure
 
 
-def coverage_chart(coverage: Coverage) -> go.Figure:
-    """One bar: how many of the features that can be labeled have which sort of label."""
-    waiting = max(coverage.labeled - coverage.approved, 0)
-    rest = max(coverage.labelable - coverage.labeled, 0)
-    figure = go.Figure()
-    for name, count, colour, pattern in (("approved", coverage.approved, BLUE, ""),
-                                         ("labeled, not reviewed", waiting, PALE, "/"), ("unlabeled", rest, GREY, ".")):
-        figure.add_bar(y=["features"], x=[count], name=f"{name}: {count:,}", orientation="h",
-                       marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.3}},
-                       hovertemplate=f"{count:,} features {name}<extra></extra>")
-    figure.update_layout(title="How far the labels reach", barmode="stack", height=190,
-                         margin=MARGIN, legend={"orientation": "h", "y": -0.75, "traceorder": "normal"})
-    figure.update_xaxes(title="features that are not dead or rare")
-    figure.update_yaxes(showticklabels=False)
-    return figure
-
-
-def scores_chart(summary: Summary) -> go.Figure:
-    """How many labels scored how much by one method, beside what wrong labels scored on the same windows."""
-    figure = go.Figure()
-    for name, values, colour, pattern in (("these labels", summary.values, BLUE, ""),
-                                          ("wrong labels", summary.baselines, GREY, "/")):
-        if values:
-            figure.add_histogram(
-                x=values, name=f"{name}: {len(values):,}", histnorm="percent",
-                xbins={"start": 0, "end": 1.05, "size": 0.05},
-                marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.35}}, opacity=0.8,
-                hovertemplate="%{y:.0f}% of " + name + " at %{x}<extra></extra>")
-    figure.update_layout(title=f"{summary.method.capitalize()} scores", barmode="overlay", height=230, margin=MARGIN,
-                         legend={"orientation": "h", "y": 1.2, "x": 0.5})
-    figure.update_xaxes(title="AUROC" if summary.method == "embedding" else "balanced accuracy", range=[0, 1.05])
-    figure.update_yaxes(title="% of labels")
-    return figure
-
-
-def groups_chart(groups: list[Group], title: str) -> go.Figure:
-    """Mean score of each group of labels, by method."""
-    figure = go.Figure()
-    for method, colour, pattern in (("detection", BLUE, ""), ("fuzzing", PALE, "/"), ("embedding", GREY, ".")):
-        mine = [group for group in groups if group.method == method]
-        if mine:
-            figure.add_bar(y=[_plain(group.name) for group in mine], x=[group.mean for group in mine], name=method,
-                           orientation="h", marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.3}},
-                           customdata=[group.labels for group in mine],
-                           hovertemplate="%{y}: %{x:.2f}, %{customdata:,} labels<extra>" + method + "</extra>")
-    rows = len({group.name for group in groups}) * len({group.method for group in groups})
-    figure.update_layout(title=f"Mean score by {title.lower()}", height=140 + 22 * rows, margin=MARGIN,
-                         legend={"orientation": "h", "y": 1.2, "x": 0.5})
-    figure.update_xaxes(title="mean score", range=[0, 1.05])
-    return figure
-
-
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Plotly reads a few tags in hover text: take their brackets away."""
     return text.replace("<", "‹").replace(">", "›")

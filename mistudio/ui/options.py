@@ -24,26 +24,50 @@ UNSET = {"budget_dollars": "no limit", "budget_tokens": "no limit", "revise_belo
 AS_IT_SAYS = {"as the SAE's files say": None, "yes": True, "no": False}
 
 
-def choose_options(config: type[BaseModel], *, only: tuple[str, ...] = (), leave_out: tuple[str, ...] = ()) -> dict:
+def choose_options(config: type[BaseModel], *, only: tuple[str, ...] = (), leave_out: tuple[str, ...] = (),
+                   columns: int = 2) -> dict:
     """One widget for each option, with the field's own help; what is chosen stays for the browser session.
 
     Args:
         only: the fields to show; all when empty.
         leave_out: fields that are chosen elsewhere.
+        columns: widgets beside each other.
     """
     names = [name for name in only or config.model_fields if name not in leave_out]
-    columns = st.columns(2)
+    places = st.columns(columns)
     values = {}
     for place, name in enumerate(names):
-        with columns[place % 2]:
+        with places[place % columns]:
             values[name] = _widget(config, name)
     return values
 
 
+def fill_options(config: BaseModel, leave_out: tuple[str, ...] = ()) -> None:
+    """Set the widgets to the values of a config."""
+    for name, value in config.model_dump(exclude=set(leave_out)).items():
+        st.session_state[_key(type(config), name)] = value
+
+
+def in_words(config: BaseModel, leave_out: tuple[str, ...] = ()) -> str:
+    """What differs from the defaults, as a short phrase; "" where nothing does."""
+    said = [(name, value) for name, value in config.model_dump(exclude=set(leave_out)).items()
+            if value != type(config).model_fields[name].default]
+    return ", ".join(_shown(name) + ("" if value is True else f" {'no' if value is False else value}")
+                     for name, value in said)
+
+
+def _shown(name: str) -> str:
+    return NAMES.get(name, name.replace("_", " ").capitalize())
+
+
+def _key(config: type[BaseModel], name: str) -> str:
+    return f"{config.__name__}_{name}"
+
+
 def _widget(config: type[BaseModel], name: str) -> Any:
     field = config.model_fields[name]
-    shown = NAMES.get(name, name.replace("_", " ").capitalize())
-    common = {"help": field.description, "key": f"{config.__name__}_{name}", "persist_state": "session"}
+    shown = _shown(name)
+    common = {"help": field.description, "key": _key(config, name), "persist_state": "session"}
     choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
     if choices:
         return st.selectbox(shown, choices, index=choices.index(field.default), **common)

@@ -13,6 +13,7 @@ import streamlit as st
 from sqlalchemy import Engine
 
 from mistudio.errors import MistudioError, StoreError
+from mistudio.settings import settings
 from mistudio.store.engine import session
 from mistudio.store.extractions import list_extractions
 from mistudio.store.tables import Extraction
@@ -23,6 +24,14 @@ from mistudio.ui.tokens import STYLE, markdown_safe
 log = logging.getLogger(__name__)
 
 SIDEBAR_WIDTH = 232  # pixels
+# For a video: larger type, and nothing of the tool it is made with.
+RECORDING = """
+<style>
+html {font-size: 18px !important;}
+[data-testid="stMainMenu"], [data-testid="stAppDeployButton"], [data-testid="stToolbarActions"],
+[data-testid="stStatusWidget"], [data-testid="stElementToolbar"] {display: none;}
+</style>
+"""
 # Script, name in the navigation, icon.
 PAGES = (
     ("app.py", "Home", ":material/home:"),
@@ -75,7 +84,7 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
     """
     st.set_page_config(page_title=f"{title} · mistudio", page_icon=":material/neurology:", layout="wide",
                        initial_sidebar_state=SIDEBAR_WIDTH)
-    st.html(STYLE)
+    st.html(STYLE + RECORDING if settings().recording else STYLE)
     here = None
     with guard():
         here = _prepare()
@@ -132,6 +141,7 @@ def _picker(extractions: list[Extraction]) -> Extraction | None:
     if not extractions:
         return None
     by_id = {found.id: found for found in extractions}
+    names = told_apart(extractions)
     wanted = st.query_params.get("x", "")
     if wanted and (not wanted.isdigit() or int(wanted) not in by_id):
         del st.query_params["x"]
@@ -139,10 +149,17 @@ def _picker(extractions: list[Extraction]) -> Extraction | None:
         wanted = ""
     st.session_state["extraction"] = int(wanted) if wanted else extractions[0].id
     picked = st.selectbox("Extraction", list(by_id), key="extraction", on_change=_picked,
-                          format_func=lambda found: by_id[found].name,
+                          format_func=names.get,
                           help="One pass of a model and an SAE over a corpus. All pages show this one.")
     st.query_params["x"] = str(picked)
     return by_id[picked]
+
+
+def told_apart(extractions: list[Extraction]) -> dict[int, str]:
+    """A name for each extraction, by id; those that share one with another get their number too."""
+    names = [found.name for found in extractions]
+    return {found.id: found.name if names.count(found.name) == 1 else f"{found.name} ({found.id})"
+            for found in extractions}
 
 
 def _picked() -> None:

@@ -9,8 +9,10 @@ from sqlmodel import Session
 from mistudio.settings import settings
 from mistudio.store.engine import open_store
 from mistudio.store.examples import Examples, load_examples, load_vocabulary
-from mistudio.store.features import FeatureFilter, points
+from mistudio.store.features import DensityGrid, FeatureFilter, count_features, density_grid, points
 from mistudio.store.tables import Extraction, Feature
+
+MOST_POINTS = 10_000  # of a chart; more would be slow to send and draw, and could not be told apart
 
 
 def engine() -> Engine:
@@ -46,12 +48,16 @@ def examples_of(opened: Engine, feature: Feature) -> Examples | None:
         return load_examples(work, feature)
 
 
-def chart_points(opened: Engine, extraction: Extraction, wanted: FeatureFilter) -> list[tuple]:
-    """``store.features.points`` of the matching features, at most 20 seconds old."""
-    return _points(str(opened.url), extraction.id, wanted.as_dict(), opened, wanted)
+def map_of(opened: Engine, extraction: Extraction, wanted: FeatureFilter) -> list[tuple] | DensityGrid | None:
+    """The matching features for a chart, at most a minute old: each (``store.features.points``), or where they are too
+    many counts in a grid; None where none ever fired."""
+    return _map(str(opened.url), extraction.id, wanted.as_dict(), opened, wanted)
 
 
-@st.cache_data(ttl=20, max_entries=16, show_spinner=False)
-def _points(url: str, extraction_id: int, key: dict, _engine: Engine, _wanted: FeatureFilter) -> list[tuple]:
+@st.cache_data(ttl=60, max_entries=16, show_spinner=False)
+def _map(url: str, extraction_id: int, key: dict, _engine: Engine,
+         _wanted: FeatureFilter) -> list[tuple] | DensityGrid | None:
     with Session(_engine) as work:
-        return points(work, extraction_id, _wanted)
+        if count_features(work, extraction_id, _wanted) <= MOST_POINTS:
+            return points(work, extraction_id, _wanted)
+        return density_grid(work, extraction_id, _wanted)

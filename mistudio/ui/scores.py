@@ -8,8 +8,8 @@ from mistudio.score.report import Report, Summary, report
 from mistudio.store.engine import session
 from mistudio.store.scores import METHODS, scores_of
 from mistudio.store.tables import Label, Score
-from mistudio.ui.charts import groups_chart, scores_chart
 from mistudio.ui.page import Here, link
+from mistudio.ui.quality_charts import groups_chart, scores_chart
 from mistudio.ui.tokens import markdown_safe, trial_html
 
 HELP = {"detection": "How often a judge with this label tells active from silent windows (balanced accuracy).",

@@ -10,6 +10,7 @@ from mistudio.extract.config import ExtractConfig
 from mistudio.settings import settings
 from mistudio.store.engine import open_store, session
 from mistudio.store.tables import Extraction
+from mistudio.ui.managing import start_deletion
 from mistudio.ui.options import choose_options
 from mistudio.ui.page import guard, show_error
 from mistudio.ui.tokens import markdown_safe
@@ -19,7 +20,7 @@ STEPS = ("The demo fetches a small model (about 90 MB, from the Python package i
 MAIN = ("model", "sae", "corpus", "hook_point", "tokens", "name")
 # The page shows names, not tuples; those who want other numbers of examples use the shell.
 SHELL_ONLY = ("top", "sample", "address", "workers", "engine")
-UNFINISHED = ("running", "failed", "cancelled")
+UNFINISHED = ("running", "failed", "cancelled", "deleting")
 
 
 def show_job(engine: Engine) -> bool:
@@ -50,14 +51,14 @@ def _job(engine: Engine, was_running: bool) -> None:
         elif found.error is not None:
             show_error(found.error)
         else:
-            st.success(f"{markdown_safe(found.title)} has ended.", icon=":material/check:")
+            st.success(markdown_safe(f"{found.title} has ended. {found.outcome}"), icon=":material/check:")
         if st.button("Close", icon=":material/close:"):
             background.acknowledge()
             st.rerun(scope="app")
 
 
 def _open_result(engine: Engine, found: background.Status | None) -> None:
-    if found is None or not found.done:
+    if found is None or not found.done or found.outcome:
         return
     background.acknowledge()
     if found.extraction_id is None:
@@ -141,12 +142,10 @@ def _unfinished(engine: Engine) -> None:
         why = f": {row.error}" if row.error else ""
         text.markdown(f"**{markdown_safe(row.name)}** is unfinished ({markdown_safe(row.state + why)})")
         if go_on.button("Go on", key=f"go-on-{row.id}", icon=":material/play_arrow:", width="stretch"):
+            if row.state == "deleting":
+                start_deletion(engine, row)
             _start(ExtractConfig(**row.config))
         # One that runs in another process looks the same as one that was killed: it must not be taken away from it.
-        if row.state != "running" and drop.button("Remove", key=f"remove-{row.id}", icon=":material/delete:",
-                                                  width="stretch"):
-            from mistudio.store.extractions import delete_extraction
-
-            with session(engine) as work:
-                delete_extraction(work, row.id)
-            st.rerun()
+        if row.state not in ("running", "deleting") and drop.button("Remove", key=f"remove-{row.id}",
+                                                                    icon=":material/delete:", width="stretch"):
+            start_deletion(engine, row)

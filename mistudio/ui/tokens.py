@@ -1,7 +1,7 @@
 """Tokens and labels as safe HTML. Every character that came from a corpus, a model or a person is escaped here.
 
 Strength shows three ways at once, so that nothing rests on colour alone: the background's opacity, the thickness of
-the underline, and the value on hover; the window's strongest token is bold and its strength leads the row.
+the underline, and each token's value on hover; the window's strongest token is bold and its strength leads the row.
 """
 
 import re
@@ -16,7 +16,22 @@ STYLE = """
 <style>
 .stMainBlockContainer {padding: 2.6rem 2.6rem 3rem;}
 [data-testid="stSidebarHeader"] {height: 2.4rem; padding-bottom: 0; margin-bottom: 0;}
+[data-testid^="stBaseButton-primary"]:not(:disabled) {background-color: #2f5fd0; border-color: #2f5fd0; color: #fff;}
+[data-testid^="stBaseButton-primary"]:not(:disabled):hover {filter: brightness(1.12);}
 .ms-brand {font-size: 1.3rem; font-weight: 680; letter-spacing: -.01em; padding-bottom: .4rem;}
+.ms-table {width: 100%; border-collapse: collapse;}
+.ms-table th, .ms-table td {text-align: left; vertical-align: baseline; padding: .4rem .5rem; overflow-wrap: break-word;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
+.ms-table thead th {font-size: .84rem; font-weight: 600;}
+.ms-table tbody th {font-weight: 400;}
+.ms-table td a {color: inherit;}
+.ms-table .ms-number {text-align: right; font-variant-numeric: tabular-nums; width: 3.5rem;}
+.ms-score {float: right; font-size: .84rem; opacity: .72; padding-left: .6rem; font-variant-numeric: tabular-nums;}
+@media (max-width: 640px) {
+  .stMainBlockContainer {padding: 2.6rem 1rem 2rem;}
+  [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"]:nth-child(3) [data-testid="stMetric"])
+    > [data-testid="stColumn"] {min-width: calc(50% - .5rem); flex: 1 1 calc(50% - .5rem);}
+}
 .ms-examples {display: flex; flex-direction: column; gap: .1rem;}
 .ms-row {display: grid; grid-template-columns: 2.1rem 1fr; gap: .6rem; padding: .42rem .1rem; align-items: baseline;
   border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
@@ -24,7 +39,7 @@ STYLE = """
 .ms-strength {text-align: right; font-variant-numeric: tabular-nums; font-size: .82rem; opacity: .75;}
 .ms-text {font-family: "Source Code Pro", ui-monospace, monospace; font-size: .84rem; line-height: 1.75;
   overflow-wrap: anywhere;}
-.ms-on {background: rgba(240, 165, 40, calc(var(--s) * .55 + .06)); border-radius: 3px;
+.ms-on {background: rgba(240, 165, 40, calc(var(--s) * .42 + .06)); border-radius: 3px;
   border-bottom: calc(var(--s) * 3px + 1px) solid rgba(205, 125, 10, .95); padding: 0 1px;}
 .ms-peak {font-weight: 700;}
 .ms-mark {opacity: .38;}
@@ -39,9 +54,20 @@ STYLE = """
 .ms-explanation {margin-top: .2rem; line-height: 1.5; overflow-wrap: anywhere;}
 .ms-by {margin-top: .35rem; font-size: .84rem; opacity: .68;}
 .ms-small {font-size: .84rem; opacity: .68;}
-.ms-landed {display: grid; grid-template-columns: 4.2rem minmax(9rem, 17rem) 1fr; gap: .9rem; padding: .45rem .1rem;
+.ms-changes {font-size: .84rem; line-height: 1.5; margin-top: .25rem; overflow-wrap: anywhere;}
+.ms-changes del {text-decoration: line-through; opacity: .65;}
+.ms-changes ins {text-decoration: underline; text-decoration-thickness: 2px; font-weight: 600;}
+.ms-one-line {overflow: hidden; text-overflow: ellipsis; white-space: nowrap;}
+[data-testid="stElementContainer"]:has(> .stHtml > .ms-one-line) {flex: 1 1 0; min-width: 0;}
+@media (max-width: 640px) {[data-testid="stColumn"]:has(.st-key-browse-detail) {order: -1;}}
+.ms-landed {display: grid; grid-template-columns: 3.2rem minmax(8rem, 14rem) 1fr; gap: .9rem; padding: .45rem .1rem;
   align-items: baseline; border-bottom: 1px solid color-mix(in srgb, currentColor 9%, transparent);}
 .ms-landed b {font-weight: 620;}
+.ms-landed a {color: inherit; opacity: 1;}
+.ms-new {animation: ms-new 1.5s ease-out;}
+@keyframes ms-new {from {background: color-mix(in srgb, currentColor 9%, transparent);} to {background: transparent;}}
+@media (prefers-reduced-motion: reduce) {.ms-new {animation: none;}}
+@media (max-width: 640px) {.ms-landed {grid-template-columns: 3rem 1fr;} .ms-landed > .ms-text {grid-column: 1 / -1;}}
 </style>
 """
 _MARKS = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥"}
@@ -69,31 +95,48 @@ def text_of(token_id: int, vocabulary: list[str]) -> str:
     return vocabulary[token_id] if 0 <= token_id < len(vocabulary) else _BROKEN
 
 
-def _spans(tokens: np.ndarray, activations: np.ndarray, top: float, vocabulary: list[str]) -> tuple[str, float]:
-    """A window's tokens as HTML, and the strength (0 to 1) of its strongest token."""
+def _spans(tokens: np.ndarray, activations: np.ndarray, top: float, vocabulary: list[str],
+           cut: slice = slice(None)) -> tuple[str, float]:
+    """A window's tokens as HTML, each with its value on hover, and the strength (0 to 1) of its strongest token.
+
+    ``cut`` is what is shown of it; an ellipsis stands for the rest.
+    """
     strengths = np.clip(activations.astype(np.float32) / top, 0, 1) if top > 0 else np.zeros(len(tokens))
     peak = int(strengths.argmax())
+    shown = range(len(tokens))[cut]
     parts = []
-    for at, (token_id, strength) in enumerate(zip(tokens, strengths, strict=True)):
-        if token_id < 0:
+    for at in shown:
+        if tokens[at] < 0:
             continue
-        inner = token_html(text_of(int(token_id), vocabulary))
-        if strength > 0:
+        inner = token_html(text_of(int(tokens[at]), vocabulary))
+        if strengths[at] > 0:
             classes = "ms-on ms-peak" if at == peak else "ms-on"
-            value = f"activation {float(activations[at]):.2f}, strength {10 * strength:.0f} of 10"
-            inner = f'<span class="{classes}" style="--s:{strength:.2f}" title="{value}">{inner}</span>'
-        parts.append(inner)
-    return "".join(parts), float(strengths[peak])
+            value = f"activation {float(activations[at]):.2f}, strength {10 * strengths[at]:.0f} of 10"
+            parts.append(f'<span class="{classes}" style="--s:{strengths[at]:.2f}" title="{value}">{inner}</span>')
+        else:
+            parts.append(f'<span title="activation 0">{inner}</span>')
+    before, after = (bool((tokens[rest] >= 0).any()) for rest in (slice(shown.start), slice(shown.stop, None)))
+    more = '<span class="ms-mark">…</span>'
+    return f"{more * before}{''.join(parts)}{more * after}", float(strengths[peak])
 
 
-def examples_html(examples: Examples, top: float, vocabulary: list[str]) -> str:
+def around(peak: int, length: int, width: int | None) -> slice:
+    """``width`` tokens of a window, most of them before its peak, for a feature reads what came before."""
+    if width is None or width >= length:
+        return slice(0, length)
+    start = min(max(peak - 2 * width // 3, 0), length - width)
+    return slice(start, start + width)
+
+
+def examples_html(examples: Examples, top: float, vocabulary: list[str], width: int | None = None) -> str:
     """Windows below each other, in their order, each led by the strength (0 to 10) of its strongest token.
 
-    ``top`` is the feature's maximum, which is strength 10; token id -1 (outside the context) is left out.
+    ``top`` is the feature's maximum, which is strength 10; token id -1 (outside the context) is left out. ``width`` is
+    how many tokens around the peak are shown; None: the whole window.
     """
     rows = []
-    for tokens, activations in zip(examples.tokens, examples.activations, strict=True):
-        spans, strength = _spans(tokens, activations, top, vocabulary)
+    for tokens, activations, peak in zip(examples.tokens, examples.activations, examples.peak, strict=True):
+        spans, strength = _spans(tokens, activations, top, vocabulary, around(int(peak), len(tokens), width))
         rows.append(f'<div class="ms-row"><span class="ms-strength" title="strength of the strongest token, 0 to 10">'
                     f'{10 * strength:.0f}</span><span class="ms-text">{spans}</span></div>')
     return f'<div class="ms-examples">{"".join(rows)}</div>'
@@ -104,10 +147,16 @@ def best_example_html(examples: Examples | None, top: float, vocabulary: list[st
     if examples is None or not len(examples):
         return ""
     best = int(examples.strength().argmax())
-    start = max(int(examples.peak[best]) - width // 2, 0)
-    cut = slice(start, start + width)
-    spans, _strength = _spans(examples.tokens[best][cut], examples.activations[best][cut], top, vocabulary)
+    tokens = examples.tokens[best]
+    spans, _strength = _spans(tokens, examples.activations[best], top, vocabulary,
+                              around(int(examples.peak[best]), len(tokens), width))
     return f'<span class="ms-text">{spans}</span>'
+
+
+def text_html(tokens: np.ndarray, activations: np.ndarray, top: float, vocabulary: list[str]) -> str:
+    """A whole text with its own line breaks; ``top`` is the activation that is strength 10."""
+    spans, _strength = _spans(tokens, activations, top, vocabulary)
+    return f'<div class="ms-text">{spans.replace("↵</span><wbr>", "↵</span><br>")}</div>'
 
 
 def trial_html(window: dict) -> str:

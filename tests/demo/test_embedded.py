@@ -8,6 +8,7 @@ from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
 from mistudio.label.completion import completion_text
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import make_provider
+from mistudio.label.providers.connection import try_connection
 from mistudio.label.providers.embedded import EmbeddedProvider
 from mistudio.store import session
 from mistudio.store.features import get_feature
@@ -69,3 +70,7 @@ def test_a_broken_adapter_is_a_setup_error(tmp_path):
     (tmp_path / "adapter_model.safetensors").write_bytes(b"broken")
     with pytest.raises(ProviderSetupError, match="cannot be used"):
         EmbeddedProvider(tmp_path).complete([{"role": "user", "content": "Label:"}], answer_schema())
+
+
+def test_that_it_works_can_be_tried_without_any_feature():
+    assert try_connection("embedded").address == "" and try_connection("embedded").seconds > 0

@@ -73,7 +73,7 @@ def test_what_was_learned_labels_through_a_normal_run(engine, data_dir, base):
     with session(engine) as work:
         assert run_counts(work, run_id) == {"queued": 0, "done": 3, "failed": 0, "skipped": 1}
         _feature, label = get_feature(work, labeled, 37)
-        assert seconds_a_label(work, "embedded", "mine") > 0, "the next estimate knows its speed"
+        assert seconds_a_label(work, "embedded", "mine")[0] > 0, "the next estimate knows its speed"
     assert (label.text, label.provider, label.model, label.cost) == ("a", "embedded", "mine", None)
     assert adapters.labeler(label.provider, label.model) == "embedded:mine"
     assert list_models("embedded") == ["mine"]

@@ -6,12 +6,48 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from mistudio.store import open_store, session
+from mistudio.store.extractions import get_extraction
+from mistudio.store.features import FeatureFilter, list_features
 from tests.browser import click_row, settled
+
+# What a labeler that knows digits finds, and what one that names anything does.
+OF_DIGITS = {"number": "number|digit|year|date"}
+OF_ANYTHING = {"math": "math|equation|number|digit", "number": "number|digit|numer", "code": "code|python|keyword",
+               "function": "function|def|code|bracket"}
+
+
+def play(page: Page, address: str, pictures: Path, who: Callable[[Page], None], features: str | None,
+         words: dict[str, str], *, before: Callable[[Callable], None] = lambda scene: None,
+         arrived: Callable[[], None] = lambda: None) -> tuple[int, str]:
+    """All six; each leaves a picture. Returns the index of the edited feature and its new label.
+
+    Args:
+        before: called with each scene before it is played.
+        arrived: called once scene 3 has been seen and its run may end.
+    """
+    page.goto(address)
+    settled(page)
+    before(open_unlabeled_browser)
+    open_unlabeled_browser(page, pictures)
+    before(configure)
+    configure(page, pictures, who, features)
+    before(watch_labels_arrive)
+    watch_labels_arrive(page, pictures)
+    arrived()
+    wait_for_the_end(page)
+    before(review_and_edit)
+    index, text = review_and_edit(page, pictures)
+    before(search)
+    search(page, pictures, words)
+    before(close_on_the_labeled_browser)
+    close_on_the_labeled_browser(page, pictures, address, index, text)
+    return index, text
 
 
 def shot(page: Page, pictures: Path, name: str) -> None:
     """One picture, once everything on the page is drawn and the pointer is out of the way."""
-    page.mouse.move(2, 2)
+    page.mouse.move(page.viewport_size["width"] - 1, page.viewport_size["height"] - 1)
     page.evaluate("document.activeElement.blur()")
     settled(page)
     page.screenshot(path=pictures / f"{name}.png")
@@ -19,7 +55,6 @@ def shot(page: Page, pictures: Path, name: str) -> None:
 
 def open_unlabeled_browser(page: Page, pictures: Path) -> None:
     """Scene 1: thousands of unlabeled features, those of middling density first, with good examples."""
-    settled(page)
     page.get_by_role("link", name=re.compile("Browse them first")).click()
     expect(page.locator("h1")).to_have_text("Browse")
     settled(page)
@@ -27,11 +62,10 @@ def open_unlabeled_browser(page: Page, pictures: Path) -> None:
     choose_option(page, "Feature state", "live")
     page.keyboard.press("Escape")
     expect(page.get_by_text(re.compile(r"^[1-4],\d{3} of 4,608 features$"))).to_be_visible()
-    low, high = page.get_by_test_id("stSlider").filter(has_text="Density").get_by_role("slider").all()
-    for thumb, key, presses in ((low, "ArrowRight", 4), (high, "ArrowLeft", 2)):
-        for _press in range(presses):
-            thumb.press(key)
-    expect(page).to_have_url(re.compile("density=0.1%25.*1%25"))
+    page.get_by_text("More filters").click()
+    _fill(page, "Density, % of tokens, from", "0.1")
+    _fill(page, "Density, % of tokens, to", "1")
+    expect(page).to_have_url(re.compile("density_from=0.1&density_to=1"))
     choose_option(page, "Sort by", "Maximum")
     page.get_by_text("Descending").click()
     expect(page).to_have_url(re.compile("desc=true"))
@@ -89,6 +123,18 @@ def by_ollama(address: str) -> Callable[[Page], None]:
         page.get_by_text("Ollama", exact=True).click()
         _server(page, address, "llama-test:latest")
     return choose
+
+
+def digits_and_others(database: str, others: int = 40) -> str:
+    """Eight features that are about digits, and others that may be about anything, as the page takes them."""
+    engine = open_store(database)
+    with session(engine) as work:
+        found = [feature for feature, _label in list_features(
+            work, get_extraction(work).id, FeatureFilter(states=("live",), min_density=0.001), sort="max_activation",
+            descending=True, limit=None)]
+    engine.dispose()
+    digits = [feature for feature in found if sum(str(top[0]).isdigit() for top in feature.top_tokens[:4]) >= 3]
+    return ",".join(str(feature.index) for feature in [*digits[:8], *found[:others]])
 
 
 def by_embedded(page: Page) -> None:
@@ -161,7 +207,7 @@ def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
     page.reload()  # typing into a page that is still being drawn is nobody's habit
     settled(page)
     index = feature_in(page)
-    page.get_by_text("Edit the label").click()
+    page.get_by_role("button", name="Edit").click()
     box = page.get_by_label("Label", exact=True)
     text = f"{box.input_value()} (checked)"
     box.fill(text)

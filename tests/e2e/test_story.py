@@ -7,48 +7,23 @@ import csv
 import threading
 
 from mistudio.exchange.labels import export_labels
-from mistudio.store import open_store, session
-from mistudio.store.features import FeatureFilter, list_features
+from mistudio.store import open_store
 from tests.browser import app_server, new_page
 from tests.e2e import scenes
 from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAIServer
 
-WORDS = {"math": "math|equation|number|digit", "number": "number|digit|numer", "code": "code|python|keyword",
-         "function": "function|def|code|bracket"}
 
-
-def play(browser, database, pictures, who, features, words=WORDS, server=None):
+def play(browser, database, pictures, who, features, words=scenes.OF_ANYTHING, server=None):
     """Scenes 1 to 6; returns the edited feature and its label.
 
     A server gives its first answers and holds the others back until scene 3 has been seen.
     """
+    arrived = threading.Event()
     if server is not None:
-        server.free, server.gate = 30, threading.Event()
+        server.free, server.gate = 30, arrived
     with app_server(database) as address, new_page(browser) as page:
-        page.goto(address)
-        scenes.open_unlabeled_browser(page, pictures)
-        scenes.configure(page, pictures, who, features)
-        scenes.watch_labels_arrive(page, pictures)
-        if server is not None:
-            server.gate.set()
-        scenes.wait_for_the_end(page)
-        index, text = scenes.review_and_edit(page, pictures)
-        scenes.search(page, pictures, words)
-        scenes.close_on_the_labeled_browser(page, pictures, address, index, text)
-    return index, text
-
-
-def digits_and_others(database):
-    """Eight features that are about digits, and forty that may be about anything."""
-    engine = open_store(database)
-    with session(engine) as work:
-        found = [feature for feature, _label in list_features(
-            work, 1, FeatureFilter(states=("live",), min_density=0.001), sort="max_activation", descending=True,
-            limit=None)]
-    engine.dispose()
-    digits = [feature for feature in found if sum(str(top[0]).isdigit() for top in feature.top_tokens[:4]) >= 3]
-    return ",".join(str(feature.index) for feature in [*digits[:8], *found[:40]])
+        return scenes.play(page, address, pictures, who, features, words, arrived=arrived.set)
 
 
 def test_openai(browser, story_url, pictures, tmp_path):
@@ -70,5 +45,4 @@ def test_ollama(browser, story_url, pictures):
 
 
 def test_embedded(browser, story_url, pictures):
-    play(browser, story_url, pictures, scenes.by_embedded, digits_and_others(story_url),
-         words={"number": "number|digit|year|date"})
+    play(browser, story_url, pictures, scenes.by_embedded, scenes.digits_and_others(story_url), scenes.OF_DIGITS)

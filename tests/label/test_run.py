@@ -11,9 +11,9 @@ from mistudio.jobs.labeling import label_one, start_run
 from mistudio.jobs.work import work_run
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import make_provider
-from mistudio.store import items, runs, session
+from mistudio.store import Label, items, runs, session
 from mistudio.store.features import FeatureFilter, get_feature
-from mistudio.store.labels import current_label, edit_label, history, judge_label
+from mistudio.store.labels import add_label, current_label, edit_label, history, judge_label
 from tests.label.helpers import EVERYTHING, LABELABLE, config_for, counts, labels_of, run_all
 
 
@@ -129,6 +129,21 @@ def test_nothing_to_label_is_a_message(engine, toy, server):
         start_run(engine, toy, config_for(server), FeatureFilter(indices=(99,)))
 
 
+@pytest.mark.parametrize("wanted", [EVERYTHING, FeatureFilter(labels="unlabeled"), FeatureFilter(indices=(3, 4, 11)),
+                                    FeatureFilter(labels="human"), FeatureFilter(text="nothing like it")])
+def test_the_outline_of_a_plan_counts_what_the_plan_holds(engine, toy, wanted):
+    with session(engine) as work:
+        for index, verdict in ((2, ""), (4, "approved"), (5, "rejected")):
+            add_label(work, Label(feature_id=get_feature(work, toy, index)[0].id, text="x", origin="llm",
+                                  verdict=verdict))
+    for replace in (False, True):
+        with session(engine) as work:
+            plan = items.plan_labels(work, toy, wanted, replace_human=replace)
+            queued, skipped, sample = items.outline_labels(work, toy, wanted, 100, replace_human=replace)
+        ids = [item["feature_id"] for item in plan if item["state"] == "queued"]
+        assert (queued, skipped) == (len(ids), len(plan) - len(ids)) and sample == ids
+
+
 def test_an_estimate_brackets_what_the_run_then_uses(engine, toy, server):
     config = config_for(server)
     before = estimate(engine, toy, config, EVERYTHING)
@@ -138,7 +153,7 @@ def test_an_estimate_brackets_what_the_run_then_uses(engine, toy, server):
     with session(engine) as work:
         run = runs.get_run(work, run_id)
     assert before.prompt_tokens[0] <= run.prompt_tokens <= before.prompt_tokens[1]
-    assert estimate(engine, toy, config, EVERYTHING).seconds > 0
+    assert estimate(engine, toy, config, EVERYTHING).seconds[0] > 0
     priced = estimate(engine, toy, LabelConfig(provider="openai", model="gpt-4o-mini"), EVERYTHING)
     assert 0 < priced.cost[0] < priced.cost[1]
     assert estimate(engine, toy, LabelConfig(), EVERYTHING).free

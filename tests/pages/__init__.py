@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 APP = Path(__file__).resolve().parents[2] / "app.py"
 
 
-def visit(page: str = "", **query: object) -> AppTest:
+def visit(page: str = "", /, **query: object) -> AppTest:
     """Open ``/page?query``; the first run of a fresh session."""
     test = AppTest.from_file(APP, default_timeout=60)
     if page:

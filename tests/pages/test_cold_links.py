@@ -19,7 +19,7 @@ def filled(engine, toy, database_url):
 
 @pytest.mark.parametrize("address, heading, shown", [
     ("browse?x=1&f=3", "Browse", "court and law terms"),
-    ("label?x=1", "Label", "Before you start"),
+    ("label?x=1", "Label", "3 · Start"),
     ("review?x=1&f=3", "Review", "court and law terms"),
     ("search?x=1&q=court", "Search", "found by"),
 ])

@@ -85,3 +85,16 @@ def test_rubbish_in_a_selection_is_refused(text):
     with pytest.raises(MistudioError) as caught:
         parse_indices(text, 12)
     assert caught.value.hint
+
+
+def test_a_search_is_narrowed_by_filters_in_its_address(engine, toy):
+    name(engine, toy, 4, "prices in dollars")
+    assert "Feature 4" in html(visit("search", q="prices", labels="Unreviewed"))
+    test = visit("search", q="prices", labels="Human")
+    assert "Feature 4" not in html(test) and "Nothing fits" in test.info[0].value
+
+
+def test_what_fires_says_what_is_missing(engine, toy):
+    test = visit("search", find="What fires on a text")
+    next(button for button in test.button if button.label == "See what fires").click().run()
+    assert "imported" in test.error[0].value and not test.exception

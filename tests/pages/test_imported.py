@@ -1,6 +1,10 @@
 """Features that were computed elsewhere look like any others on every page."""
 
 from mistudio.exchange.imports import import_features
+from mistudio.store import session
+from mistudio.store.examples import load_examples
+from mistudio.store.features import get_feature
+from mistudio.ui.examples import strongest
 from tests.exchange.test_features import write
 from tests.pages import html, visit, words
 
@@ -19,3 +23,10 @@ def test_every_page_shows_imported_features(engine, tmp_path):
     assert "prices" in html(visit("review", x=report.extraction, f=5))
     assert "prices" in html(visit("search", q="dollars")) + words(visit("search", q="dollars"))
     assert visit("label").title[0].value == "Label"
+
+
+def test_a_feature_with_a_sample_alone_shows_its_strongest_windows_first(engine, toy):
+    with session(engine) as work:
+        sample = load_examples(work, get_feature(work, toy, 0)[0]).only(source="random")
+    strengths = list(strongest(sample).strength())
+    assert len(strengths) == len(sample) > 0 and strengths == sorted(strengths, reverse=True)

@@ -1,12 +1,5 @@
 """Label: against a real OpenAI-protocol server, through the real client and the real background run."""
 
-import threading
-
-import pytest
-
-from mistudio.batch.requests import write_requests
-from mistudio.jobs.labeling import start_run
-from mistudio.label.config import LabelConfig
 from mistudio.settings import settings
 from mistudio.store import Label, Score, session
 from mistudio.store.features import FeatureFilter, get_feature, list_features
@@ -15,33 +8,9 @@ from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.scores import add_score
 from mistudio.ui import filters
 from tests.pages import html, visit, words
-from tests.servers.openai_server import MODEL, OpenAIServer
-
-
-@pytest.fixture
-def server():
-    with OpenAIServer(api_key="sk-right") as running:
-        yield running
-
-
-def choose(test, server, key="sk-right"):
-    """Fill in provider, address and key, and ask the server for its models."""
-    test.radio(key="provider").set_value("openai").run()
-    test.text_input(key="base_url_openai").set_value(server.base_url).run()
-    test.text_input(key="api_key").set_value(key).run()
-    return press(test, "Test connection")
-
-
-def press(test, name):
-    next(button for button in test.button if button.label.startswith(name)).click().run()
-    assert not test.exception
-    return test
-
-
-def wait_for_run(run_id):
-    for thread in threading.enumerate():
-        if thread.name == f"run-{run_id}":
-            thread.join(60)
+from tests.pages.labeling import button, choose, chosen, press, wait_for_run
+from tests.servers.ollama_server import OllamaServer
+from tests.servers.openai_server import MODEL
 
 
 def test_what_a_run_takes_is_said_before_it_starts(engine, toy):
@@ -53,12 +22,8 @@ def test_what_a_run_takes_is_said_before_it_starts(engine, toy):
 
 
 def test_a_chosen_model_labels_the_chosen_features(engine, toy, server):
-    test = choose(visit("label"), server)
-    assert "offers 1 model" in test.success[0].value
-    test.selectbox(key="model_list_openai").select(MODEL).run()
+    test = chosen(server, "0-2,11")
     assert "unknown price" in words(test)
-    test.segmented_control(key="what_features").set_value("chosen").run()
-    test.text_input(key="chosen_features").set_value("0-2,11").run()
     press(test, "Label 3 features")
     wait_for_run(1)
     test.run()
@@ -78,44 +43,68 @@ def test_a_refused_key_is_a_message_and_nothing_starts(engine, toy, server):
         assert not list_runs(work)
 
 
-def test_failures_are_grouped_and_can_be_retried(engine, toy, server):
-    server.answer = lambda _messages: "I'd rather <b>not</b> say."
+def test_a_tested_connection_is_told_in_words(engine, toy, server):
+    server.models = ["gpt-b", "gpt-a"]
     test = choose(visit("label"), server)
-    test.selectbox(key="model_list_openai").select(MODEL).run()
-    press(test, "Label 11 features")
-    wait_for_run(1)
-    test.run()
-    with session(engine) as work:
-        assert run_counts(work, 1)["failed"] == 11
-        assert get_feature(work, toy, 0)[1] is None, "a failure is never a label"
-    assert any("11 failed" in expander.label for expander in test.expander)
-    assert any("rather <b>not</b> say" in code.value for code in test.code), "the raw reply can be read"
-    server.answer = OpenAIServer().answer
-    press(test, "Retry 11 failed")
-    wait_for_run(1)
-    with session(engine) as work:
-        assert run_counts(work, 1)["done"] == 11
+    assert button(test, "Label 11 features").disabled and "Choose a model" in words(test)
+    said = test.success[0].value.replace("\\", "")
+    assert "offers 2 models: gpt-a, gpt-b" in said and f"{server.base_url} answered in" in said
 
 
-def test_a_running_job_can_be_cancelled_and_resumed(engine, toy, server):
-    server.gate = threading.Event()
-    test = choose(visit("label"), server)
-    test.selectbox(key="model_list_openai").select(MODEL).run()
-    test.number_input(key="LabelConfig_concurrency").set_value(2).run()
-    press(test, "Label 11 features")
-    server.wait_for_requests(2)
-    test.run()
-    assert "Labeling" in test.sidebar.get("progress")[0].text, "every page shows the running job"
-    press(test, "Cancel")
-    server.gate.set()
-    wait_for_run(1)
-    test.run()
-    with session(engine) as work:
-        assert get_run(work, 1).state == "cancelled"
-    press(test, "Resume")
-    wait_for_run(1)
-    with session(engine) as work:
-        assert get_run(work, 1).state == "done" and run_counts(work, 1)["done"] == 11
+def test_a_typed_model_is_kept_also_where_the_server_does_not_list_it(engine, toy, server):
+    test = visit("label")
+    test.radio(key="provider").set_value("openai").run()
+    test.text_input(key="model_openai").set_value("gpt-c").run()
+    choose(test, server)
+    assert test.selectbox(key="model_list_openai").value == "gpt-c"
+    assert "does not list gpt-c" in test.warning[0].value.replace("\\", "")
+    assert not button(test, "Label 11 features").disabled
+
+
+def test_a_server_that_does_not_answer_is_told_with_what_to_do(engine, toy, server):
+    with OllamaServer() as gone:
+        address = gone.url
+    test = visit("label")
+    test.radio(key="provider").set_value("ollama").run()
+    test.text_input(key="base_url_ollama").set_value(address).run()
+    press(test, "Test connection")
+    assert "not running" in test.error[0].value and "ollama serve" in test.error[0].value
+    with OllamaServer(models=["one:latest"]) as there:
+        test.text_input(key="base_url_ollama").set_value(there.url).run()
+        assert not test.error, "a result belongs to the address it came from"
+        press(test, "Test connection")
+        assert test.selectbox(key="model_list_ollama").value == "one:latest", "the only one is taken"
+        there.models = []
+        press(test, "Test connection")
+        assert "has no model yet" in test.warning[0].value and "ollama pull" in test.warning[0].value
+
+
+def test_an_address_that_lists_no_models_says_how_it_should_end(engine, toy, server):
+    test = visit("label")
+    test.radio(key="provider").set_value("openai").run()
+    test.text_input(key="base_url_openai").set_value(server.url).run()
+    test.text_input(key="api_key").set_value("sk-right").run()
+    press(test, "Test connection")
+    assert "lists no models" in test.error[0].value and "/v1" in test.error[0].value
+
+
+def test_openai_needs_no_more_than_a_key(engine, toy):
+    test = visit("label")
+    test.radio(key="provider").set_value("openai").run()
+    assert button(test, "Label 11 features").disabled and "Type an API key" in words(test)
+    test.text_input(key="api_key").set_value("sk-typed").run()
+    assert not button(test, "Label 11 features").disabled
+    said = words(test).replace("\\", "")
+    assert "Cost: **$0.0" in said, "the usual model has a price"
+
+
+def test_a_budget_stands_beside_the_price_and_says_how_far_it_reaches(engine, toy):
+    test = visit("label")
+    assert not [box for box in test.number_input if "Budget (US" in box.label], "nobody is paid"
+    test.radio(key="provider").set_value("openai").run()
+    test.text_input(key="api_key").set_value("sk-typed").run()
+    test.number_input(key="LabelConfig_budget_dollars").set_value(0.001).run()
+    assert "Enough for about" in words(test) and "of 11 features" in words(test)
 
 
 def test_the_filter_of_browse_is_taken_over(engine, toy):
@@ -143,13 +132,6 @@ def test_rubbish_in_the_address_or_the_selection_is_a_message(engine, toy):
     test.segmented_control(key="what_features").set_value("chosen").run()
     test.text_input(key="chosen_features").set_value("0-99").run()
     assert "no feature 99" in test.error[0].value
-
-
-def test_the_prompt_can_be_read_before_anyone_is_asked(engine, toy):
-    test = visit("label")
-    test.session_state["preview_open"] = True
-    test.run()
-    assert any("court" in code.value or "7" in code.value for code in test.code)
 
 
 def test_regenerating_makes_a_new_label_and_can_be_undone(engine, toy, server):
@@ -187,8 +169,7 @@ def test_a_prompt_of_ones_own_can_be_chosen(engine, toy, server, tmp_path, monke
     settings.cache_clear()
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "mine.md").write_text("=== system\nName it briefly.\n")
-    test = choose(visit("label"), server)
-    test.selectbox(key="model_list_openai").select(MODEL).run()
+    test = chosen(server)
     assert test.selectbox(key="prompt_template").options == ["mine", "standard-v2"]
     test.selectbox(key="prompt_template").select("mine").run()
     press(test, "Label 11 features")
@@ -198,13 +179,3 @@ def test_a_prompt_of_ones_own_can_be_chosen(engine, toy, server, tmp_path, monke
         _feature, label = get_feature(work, toy, 3)
         assert label.prompt == "mine"
     assert all(request["messages"][0]["content"] == "Name it briefly." for request in server.requests)
-
-
-def test_a_run_that_waits_for_files_says_so_and_can_be_asked_here(engine, toy, server, tmp_path):
-    config = LabelConfig(provider="openai", model=MODEL, base_url=server.base_url)
-    run_id = start_run(engine, toy, config, FeatureFilter(indices=(0, 1)))
-    write_requests(engine, run_id, tmp_path / "requests.jsonl")
-    test = visit("label")
-    assert any(f"Run {run_id} · labeling · waiting" in expander.label for expander in test.expander)
-    assert any("answers that come as files" in info.value for info in test.info) and not test.error
-    assert any(button.label == "Ask here instead (2 left)" for button in test.button)

@@ -154,4 +154,4 @@ def test_an_estimate_brackets_what_scoring_then_uses(engine, labeled, server):
         run = runs.get_run(work, run_id)
     assert guess.calls == (len(server.requests),) * 2
     assert guess.prompt_tokens[0] <= run.prompt_tokens <= guess.prompt_tokens[1]
-    assert estimate_scores(engine, labeled, config.model_copy(update={"again": True}), FeatureFilter()).seconds > 0
+    assert estimate_scores(engine, labeled, config.model_copy(update={"again": True}), FeatureFilter()).seconds[0] > 0

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from mistudio.errors import StoreError
+from mistudio.search.codes import Codes
 from mistudio.search.encoder import encode
 from mistudio.search.query import search
-from mistudio.search.vectors import ensure_vectors, label_matrix
+from mistudio.search.vectors import ensure_vectors, nearest, waiting
 from mistudio.store import Feature, Label, open_store, session
+from mistudio.store.filtering import FeatureFilter
 from mistudio.store.labels import add_label, edit_label, judge_label
-from mistudio.store.search import word_hits
-from tests.search.quality import LABELS, RUBBISH, WANTED
+from mistudio.store.search import read_terms, word_hits
+from tests.search.quality import RUBBISH, WANTED, measure, plant, planted_labels, shares_a_word, tuned_on
 from tests.toy import add_toy_extraction
 
 
@@ -24,12 +26,7 @@ from tests.toy import add_toy_extraction
 def planted(tmp_path_factory):
     """An engine and an extraction of one feature a planted label."""
     engine = open_store(f"sqlite:///{tmp_path_factory.mktemp('search') / 'planted.db'}")
-    extraction = add_toy_extraction(engine, features=len(LABELS))
-    with session(engine) as work:
-        for (text, explanation, kind), feature in zip(LABELS, features(work, extraction), strict=True):
-            feature.top_tokens = []
-            add_label(work, Label(feature_id=feature.id, text=text, explanation=explanation, kind=kind, origin="llm"))
-    yield engine, extraction
+    yield engine, plant(engine)
     engine.dispose()
 
 
@@ -43,19 +40,22 @@ def label_toys(engine, extraction, texts):
             add_label(work, Label(feature_id=feature.id, text=text, origin="llm"))
 
 
-def recall(found: dict[str, list[str]]) -> float:
-    return float(np.mean([np.mean([text in found[query][:10] for text in wanted]) for query, wanted in WANTED.items()]))
+@pytest.mark.parametrize("tuned", [True, False], ids=["tuned on", "held out"])
+def test_both_together_find_more_than_either_alone(planted, tuned):
+    queries = [query for query in WANTED if tuned_on(query) == tuned]
+
+    def quality(**how) -> tuple[float, float]:
+        return measure(lambda query: [hit.index for hit in search(*planted, query, 50, **how)], queries)
+
+    together, words, meaning = quality(), quality(meaning=False), quality(words=False)
+    assert together[0] > max(words[0], meaning[0]) and together[1] > max(words[1], meaning[1])
+    assert together[0] > 0.85 and together[1] > 0.9
 
 
-def test_both_together_find_at_least_as_much_as_either_alone(planted):
-    engine, extraction = planted
-    together = {query: [hit.label for hit in search(engine, extraction, query, 10)] for query in WANTED}
-    words = {query: [hit.label for hit in search(engine, extraction, query, 10, meaning=False)] for query in WANTED}
-    alone = {query: [hit.label for hit in search(engine, extraction, query, 100) if "meaning" in hit.why]
-             for query in WANTED}
-    print(f"recall@10: together {recall(together):.3f}, words {recall(words):.3f}, meaning {recall(alone):.3f}")
-    assert recall(together) >= max(recall(words), recall(alone))
-    assert recall(together) > 0.9
+def test_the_quality_set_is_no_toy():
+    labels = {label for label, *_rest in planted_labels()}
+    assert len(labels) > 250 and len(WANTED) >= 60 and all(labels.issuperset(wanted) for wanted in WANTED.values())
+    assert sum(not shares_a_word(query) for query in WANTED) >= 40
 
 
 @pytest.mark.parametrize("query", ["math", "number", "code", "function"])
@@ -63,7 +63,7 @@ def test_short_queries_of_the_demo_find_their_features(planted, query):
     engine, extraction = planted
     found = [hit.label for hit in search(engine, extraction, query, 10)]
     wanted = set(WANTED[query])
-    assert len(wanted & set(found)) >= 0.6 * len(wanted)
+    assert len(wanted & set(found)) >= 0.6 * min(10, len(wanted))
     assert wanted & set(found[:3])
 
 
@@ -83,7 +83,7 @@ def test_symbols_are_found_as_typed(engine, toy):
     label_toys(engine, toy, ["C++ templates", "court cases", "closing brackets", "100% and 5%"])
     found = search(engine, toy, "c++", meaning=False)
     assert found[0].label == "C++ templates"
-    assert [hit.index for hit in search(engine, toy, "}", meaning=False)] == [2]
+    assert search(engine, toy, "}", meaning=False)[0].index == 2
     assert [hit.label for hit in search(engine, toy, "%", meaning=False)] == ["100% and 5%"]
 
 
@@ -123,11 +123,13 @@ def test_vectors_are_computed_once_and_kept(engine, toy):
     seen = []
     assert ensure_vectors(engine, toy, lambda done, total: seen.append((done, total))) == 2
     assert seen == [(2, 2)]
-    assert ensure_vectors(engine, toy) == 0
-    ids, matrix = label_matrix(engine, toy)
-    assert matrix.shape == (2, 384) and np.allclose(np.linalg.norm(matrix, axis=1), 1, atol=2e-3)
+    assert ensure_vectors(engine, toy) == 0 and waiting(engine, toy) == 0
+    query = encode(["digits"])[0]
     with session(engine) as work:
-        assert set(ids) == {feature.id for feature in features(work, toy)[:2]}
+        first, second = [feature.id for feature in features(work, toy)[:2]]
+    found = nearest(engine, toy, query, 10)
+    assert [row[0] for row in found] == [first, second] and found[0][2] == pytest.approx(1, abs=2e-3)
+    assert [row[0] for row in nearest(engine, toy, query, 10, among=[second])] == [second]
 
 
 def test_vectors_are_those_of_the_published_model():
@@ -155,5 +157,70 @@ def test_any_word_counts_only_where_nothing_has_them_all(engine, toy):
     label_toys(engine, toy, ["dates in letters", "letters of credit", "dates"])
     with session(engine) as work:
         everything = [feature.id for feature in features(work, toy)]
-        assert word_hits(work, toy, "letters dates", 10) == (everything[:1], [])
-        assert set(word_hits(work, toy, "letters zebra", 10)[0]) == set(everything[:2])
+
+        def found(query: str):
+            return word_hits(work, toy, read_terms(query), FeatureFilter(), 10)
+
+        assert found("letters dates") == (everything[:1], [], True)
+        assert set(found("letters zebra").named) == set(everything[:2]) and not found("letters zebra").all
+        assert found("dates").named[0] == everything[2]  # the label that is just that
+
+
+def test_what_is_quoted_must_be_there_word_for_word(engine, toy):
+    label_toys(engine, toy, ["question marks", "marks of a question", "interrogative punctuation"])
+    assert [hit.label for hit in search(engine, toy, '"question mark"')] == ["question marks"]
+    assert {hit.index for hit in search(engine, toy, "question mark")} == {0, 1, 2}
+    assert [hit.why for hit in search(engine, toy, '"question mark"')] == ["word + meaning"]
+    assert search(engine, toy, '"mark question"') == []
+
+
+def test_filters_leave_out_what_does_not_match(engine, toy):
+    label_toys(engine, toy, ["purple elephants", "purple giraffes", "purple mice"])
+    with session(engine) as work:
+        second, third = features(work, toy)[1:3]
+        judge_label(work, second.label_id, "approved", author="me")
+        third.state = "dense"
+        work.add(third)
+
+    def found(**wanted) -> set[int]:
+        return {hit.index for hit in search(engine, toy, "violet animals", wanted=FeatureFilter(**wanted))}
+
+    assert found() == {0, 1, 2}
+    assert found(labels="approved") == {1} and found(states=("dense",)) == {2} and found(score_above=0.5) == set()
+    assert {hit.label_state for hit in search(engine, toy, "purple", wanted=FeatureFilter(labels="approved"))} == {
+        "approved"}
+
+
+def test_a_mark_is_found_by_its_name(planted):
+    assert "opening brace" in [hit.label for hit in search(*planted, "{", 3)]
+
+
+def test_of_many_labels_the_nearest_are_found_by_their_signs(engine, database_url, toy):
+    """Exactly as far as it can be told from the labels of a toy; ``benchmarks.search`` measures it on a million."""
+    texts = ["digits of years", "Python keywords", "words about cats", "court terms", "prices in dollars"]
+    label_toys(engine, toy, texts)
+    query = encode(["kittens"])[0]
+    exact = nearest(engine, toy, query, 5)
+    for _from_store_then_from_file in range(2):
+        other = open_store(database_url)
+        assert nearest(other, toy, query, 5, exact=2) == exact
+        assert nearest(other, toy, query, 5, exact=2, among=[exact[1][0]]) == exact[1:2]
+        other.dispose()
+    other = open_store(database_url)
+    nearest(other, toy, query, 5, exact=2)
+    with session(engine) as work:
+        added = features(work, toy)[6]
+        add_label(work, Label(feature_id=added.id, text="kittens", origin="llm"))
+    assert nearest(other, toy, query, 1, exact=2)[0][0] == added.id
+    other.dispose()
+
+
+def test_signs_leave_few_near_ones_out():
+    random = np.random.default_rng(0)
+    groups = random.normal(size=(200, 384)).astype(np.float32)
+    vectors = groups[random.integers(200, size=20_000)] + random.normal(size=(20_000, 384)).astype(np.float32)
+    ids = np.arange(len(vectors))
+    codes = Codes.build((ids[part], ids[part], vectors[part]) for part in (slice(0, 15_000), slice(15_000, None)))
+    kept = [len(set(np.argsort(-(vectors @ query))[:10]) & set(codes.nearest(query, 500))) for query in groups[:40]]
+    assert np.mean(kept) > 9.5
+    assert set(codes.nearest(groups[0], 5, among=ids[:100])) <= set(range(100))

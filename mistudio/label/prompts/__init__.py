@@ -122,6 +122,9 @@ def evidence_text(evidence: Evidence) -> str:
     if evidence.negatives:
         lines += ["", "Silent windows"]
         lines += [f"{number}. {visible(window.text)}" for number, window in enumerate(evidence.negatives, 1)]
+    if evidence.hint:
+        lines += ["", f"Hint from a person who has seen more of this feature: {visible(evidence.hint)}",
+                  "Follow it as far as the windows bear it out."]
     return "\n".join(lines)
 
 

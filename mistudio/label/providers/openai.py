@@ -82,9 +82,14 @@ def request_body(config: RunConfig, messages: Messages, schema: dict, answer_for
 
 def list_openai_models(base_url: str | None = None, api_key: str | None = None) -> list[str]:
     """Names of the models the server lists. Raises: ProviderSetupError."""
-    client = open_client(base_url, api_key, timeout=10)
+    # Somebody waits for the answer: why there is none is better said at once than after more tries.
+    client = open_client(base_url, api_key, timeout=10).with_options(max_retries=0)
     try:
         return sorted(model.id for model in client.models.list())
+    except openai.NotFoundError as error:
+        raise ProviderSetupError(f"{client.base_url} answers, but lists no models.",
+                                 "Check the address: most end in /v1. If it is right, type the model's name.",
+                                 kind="setup") from error
     except openai.OpenAIError as error:
         raise ProviderSetupError(*_words(error, "", client), kind="setup") from error
 
@@ -177,7 +182,7 @@ def explained(error: openai.OpenAIError, model: str, client: OpenAI) -> Provider
 
 def _words(error: openai.OpenAIError, model: str, client: OpenAI) -> tuple[str, str]:
     """What happened and what to do, without the key."""
-    server = f"{client.base_url.scheme}://{client.base_url.host}"
+    server = f"{client.base_url.scheme}://{client.base_url.netloc.decode()}"
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return (f"{server} refuses the API key.",
                 "Check the key. A key from OPENAI_API_KEY is sent only to OpenAI or to OPENAI_BASE_URL.")

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = '0008'
-down_revision = '0005'
+down_revision = '0007'
 
 # Whoever makes the feature table anew (as batch mode does on SQLite) has to make its triggers anew, too.
 SQLITE = {
