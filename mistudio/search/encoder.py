@@ -73,9 +73,10 @@ def encode_labels(labels: list[tuple[str, str]]) -> np.ndarray:
     return _unit(vectors)
 
 
+@lru_cache(maxsize=256)
 def encode_query(query: str) -> np.ndarray | None:
     """The vector ``[384]`` float32 to multiply label vectors with (its length is not 1); None when the query is
-    nothing but letters to the encoder."""
+    nothing but letters to the encoder. Kept for who asks the same with another filter: not to be changed."""
     bare = encode([phrasing.format(query) for phrasing in PHRASINGS])
     if bare[0] @ _mashed() > MEANINGLESS:
         return None

@@ -1,5 +1,6 @@
 """One list for one query: labels that hold its words, labels that mean it, and features whose tokens it names."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -59,16 +60,16 @@ def search(engine: Engine, extraction_id: int, query: str, limit: int = 20, *, m
     """
     query = sql.clean(query)
     terms = sql.read_terms(query)
-    hits, tokens, means = sql.WordHits([], [], True), [], {}
-    with session(engine) as work:
+    hits, tokens = sql.WordHits([], [], True), []
+    with session(engine) as work, ThreadPoolExecutor(1) as beside:
         get_extraction(work, extraction_id)
         if not query:
             return []
+        meant = beside.submit(_by_meaning, engine, extraction_id, terms.literal, wanted) if meaning else None
         if words or terms.phrases:
             hits = _by_words(work, extraction_id, terms, wanted)
             tokens = sql.token_hits(work, extraction_id, terms.literal, wanted, POOL)
-    if meaning:
-        means = _by_meaning(engine, extraction_id, terms.literal, wanted)
+        means = meant.result() if meant else {}
     if terms.phrases:
         # Word for word means that nothing else is a result.
         means = {feature_id: means[feature_id] for feature_id in {*hits.named, *hits.explained, *tokens} & means.keys()}
