@@ -68,6 +68,11 @@ def test_short_queries_of_the_demo_find_their_features(planted, query):
     assert wanted & set(found[:3])
 
 
+def test_labels_that_hold_a_common_word_leave_room_for_what_means_it(planted):
+    found = [hit.label for hit in search(*planted, "code", 10)]
+    assert "Python keywords" in found and sum("code" in label for label in found) >= 5
+
+
 @pytest.mark.parametrize("query", RUBBISH)
 def test_rubbish_finds_nothing(planted, query):
     assert search(*planted, query) == []
