@@ -30,9 +30,9 @@ SCANNED = 131_072
 _SHOWN = aliased(Feature)
 _COLUMNS = {"label": col(Label.text), "explanation": col(Label.explanation)}
 _TOKENS = cast(Feature.top_tokens, String)
-# As PostgreSQL's indexes have them.
+# As PostgreSQL's indexes (migration 0009) have them.
 _DOCUMENTS = {name: func.to_tsvector(literal_column("'english'"), column) for name, column in _COLUMNS.items()} | {
-    "tokens": func.to_tsvector(literal_column("'simple'"), _TOKENS)}
+    "tokens": func.to_tsvector(literal_column("'simple'"), col(Feature.top_tokens))}
 
 
 class Terms(NamedTuple):
@@ -183,10 +183,13 @@ def _like(literal: str) -> str:
 
 
 def _bounds(work: Session, extraction_id: int) -> tuple[int, int]:
-    """Ids of the first and the last feature: they are stored in order."""
-    ends = [work.exec(select(Feature.id).where(Feature.extraction_id == extraction_id).order_by(order).limit(1)).first()
-            for order in (col(Feature.index), col(Feature.index).desc())]
-    return ends[0] or 0, ends[1] or 0
+    """Ids of the first and the last feature: they are stored in order. Asked for once a session."""
+    asked = ("bounds", extraction_id)
+    if asked not in work.info:
+        ends = [work.exec(select(Feature.id).where(Feature.extraction_id == extraction_id).order_by(order).limit(1))
+                .first() for order in (col(Feature.index), col(Feature.index).desc())]
+        work.info[asked] = ends[0] or 0, ends[1] or 0
+    return work.info[asked]
 
 
 def _size(work: Session, extraction_id: int) -> int:
