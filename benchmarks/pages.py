@@ -5,9 +5,10 @@
     python -m benchmarks.pages folder/million.db --only Review --rounds 5
     python -m benchmarks.pages folder/million.db --browser        # first paint and memory of a real server
 
-A round is a whole run of the page's script, as a server does it for a click, timed in this process through Streamlit's
-AppTest; what the browser then draws is not in it. Each round asks for something else, so that no cache answers for the
-database: another page, another word, another feature. The file is copied first, for Review writes to it.
+A round is something done on a page that is open: what the server works for it, timed in this process through
+Streamlit's AppTest; what the browser then draws is not in it. "First visit" is a new session on a server that was used
+before. Each round asks for something else: another page, another word, another feature. The file is copied first, for
+Review writes to it.
 """
 
 import os
@@ -37,63 +38,74 @@ SORTS = ("Index", "Label", "Score", "Density", "Maximum", "Confidence", "State",
          "Origin", "Disagreement", "Need")
 
 
+Act = Callable[[AppTest, int], AppTest]
+
+
 @dataclass(frozen=True)
 class Interaction:
-    """``address`` is what the URL holds in a round (numbered from 0); ``act`` is done on the open page and then timed,
-    where there is none it is the visit that is timed."""
+    """``act`` is done on the open page in a round (numbered from 0) and then timed; where there is none, it is the
+    first visit of another person that is timed."""
 
     page: str
     name: str
-    address: Callable[[int], dict] = lambda _number: {}
-    act: Callable[[AppTest], AppTest] | None = None
+    act: Act | None = None
 
 
-def visit(page: str, address: dict) -> AppTest:
-    """The first run of a fresh session at an address."""
+def visit(page: str) -> AppTest:
+    """The first run of a fresh session."""
     test = AppTest.from_file(APP, default_timeout=120)
     if page != "Home":
         test.switch_page(f"pages/{page.lower()}.py")
-    for name, value in address.items():
-        test.query_params[name] = str(value)
     return test.run()
 
 
-def press(label: str) -> Callable[[AppTest], AppTest]:
+def press(label: str) -> Act:
     """Click the button that says so."""
-    return lambda test: next(button for button in test.button if label in button.label).click().run()
+    return lambda test, _number: next(button for button in test.button if label in button.label).click().run()
 
 
-def far(number: int) -> int:
-    """A feature that has examples, somewhere in the extraction."""
-    return 100 * (37 * number + 11)
+def choose(**values: Callable[[int], object]) -> Act:
+    """Give the widgets with these keys the values of the round."""
+    def act(test: AppTest, number: int) -> AppTest:
+        for key, value in values.items():
+            test.session_state[key] = value(number)
+        return test.run()
+    return act
+
+
+def turn(*values: object) -> Callable[[int], object]:
+    """These values in turn."""
+    return lambda number: values[number % len(values)]
+
+
+def open_feature(test: AppTest, number: int) -> AppTest:
+    """As a click in the table does: a feature that has examples, somewhere in the extraction."""
+    test.query_params["f"] = str(100 * (37 * number + 11))
+    return test.run()
 
 
 INTERACTIONS = (
-    Interaction("Home", "open"),
-    Interaction("Browse", "open"),
-    Interaction("Browse", "page 3", lambda number: {"page": 3 + number}),
-    Interaction("Browse", "last page", lambda number: {"page": 20_000 - number}),
-    Interaction("Browse", "by label state", lambda number: {
-        "labels": ("Unreviewed", "Approved", "Human", "Rejected", "Unlabeled", "Labeled")[number % 6],
-        "page": 1 + number}),
-    Interaction("Browse", "by feature state", lambda number: {
-        "state": ("live", "rare", "dense", "dead")[number % 4], "page": 1 + number}),
-    Interaction("Browse", "by label state and score", lambda number: {
-        "labels": ("Unreviewed", "Approved", "Human", "Rejected")[number % 4], "sort": "Score", "desc": "true",
-        "page": 1 + number}),
-    Interaction("Browse", "by text", lambda number: {"text": WORDS[number]}),
-    *(Interaction("Browse", f"sort by {sort.lower()}", lambda number, sort=sort: {
-        "sort": sort, "desc": ("true", "false")[number % 2], "page": 1 + number // 2}) for sort in SORTS),
-    Interaction("Browse", "open a feature", lambda number: {"f": far(number)}),
-    Interaction("Label", "open, with the estimate"),
-    Interaction("Review", "open"),
-    Interaction("Review", "next", act=press("Next")),
-    Interaction("Review", "approve", act=press("Approve")),
-    Interaction("Review", "reject, then undo", act=lambda test: press("Undo")(press("Reject")(test))),
-    Interaction("Search", "open"),
-    Interaction("Search", "one word", lambda number: {"q": WORDS[number]}),
-    Interaction("Search", "a phrase", lambda number: {"q": f'"{WORDS[number]} in"'}),
-    Interaction("Search", "by meaning", lambda number: {"q": f"things about {WORDS[number]} and the like"}),
+    *(Interaction(page, "first visit") for page in ("Home", "Browse", "Label", "Review", "Search")),
+    Interaction("Home", "another view", choose(view=turn("Manage", "Overview"))),
+    Interaction("Browse", "page 3", choose(page=lambda number: 3 + number)),
+    Interaction("Browse", "last page", choose(page=lambda number: 20_000 - number)),
+    Interaction("Browse", "by label state", choose(
+        labels=turn("Unreviewed", "Approved", "Human", "Rejected", "Unlabeled", "Labeled"))),
+    Interaction("Browse", "by feature state", choose(state=turn(["live"], ["rare"], ["dense"], ["dead"]))),
+    Interaction("Browse", "by label state and score", choose(
+        labels=turn("Unreviewed", "Approved", "Human", "Rejected"), sort=turn("Score"), desc=turn(True))),
+    Interaction("Browse", "by text", choose(text=WORDS.__getitem__)),
+    *(Interaction("Browse", f"sort by {sort.lower()}", choose(
+        sort=turn(sort), desc=turn(True, False), page=lambda number: 1 + number // 2)) for sort in SORTS),
+    Interaction("Browse", "open a feature", open_feature),
+    Interaction("Label", "other features", choose(what_features=turn("all", "unlabeled"))),
+    Interaction("Review", "next", press("Next")),
+    Interaction("Review", "approve", press("Approve")),
+    Interaction("Review", "reject, then undo", lambda test, number: press("Undo")(
+        press("Reject")(test, number), number)),
+    Interaction("Search", "one word", choose(q=WORDS.__getitem__)),
+    Interaction("Search", "a phrase", choose(q=lambda number: f'"{WORDS[number]} in"')),
+    Interaction("Search", "by meaning", choose(q=lambda number: f"things about {WORDS[number]} and the like")),
 )
 
 
@@ -101,11 +113,12 @@ def timed(interaction: Interaction, rounds: int) -> list[tuple[float, float]]:
     """Milliseconds of each round, by the clock and of processor (on a machine that does other things too, the second
     is nearer to the truth). Streamlit's caches are kept as on a server that was used before."""
     took = []
-    visit(interaction.page, interaction.address(rounds))
+    test = visit(interaction.page)
+    if interaction.act:
+        interaction.act(test, rounds)
     for number in range(rounds):
-        test = visit(interaction.page, interaction.address(number)) if interaction.act else None
         started, worked = time.perf_counter(), time.process_time()
-        test = interaction.act(test) if test else visit(interaction.page, interaction.address(number))
+        test = interaction.act(test, number) if interaction.act else visit(interaction.page)
         took.append((1000 * (time.perf_counter() - started), 1000 * (time.process_time() - worked)))
         wrong = [found.value for found in (*test.error, *test.warning)]
         if wrong:

@@ -32,7 +32,7 @@ def main(here: Here) -> None:
         listed = listing(here, wanted, order, page, chosen) if matching else nothing()
     with right, st.container(border=True, key="browse-map" if chosen is None else "browse-detail"):
         if chosen is None:
-            show_map(here, wanted)
+            show_map(here, wanted, matching)
         else:
             detail(here, chosen, listed)
 

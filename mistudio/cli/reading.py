@@ -46,7 +46,7 @@ def features(
     score_above: ScoreAbove = None,
     score_below: ScoreBelow = None,
     state: Annotated[list[str] | None, typer.Option(help="live, rare, dense or dead; may be repeated.")] = None,
-    text: Annotated[str, typer.Option(help="Part of a label or explanation.")] = "",
+    text: Annotated[str, typer.Option(help="Words of a label or an explanation, or how they begin.")] = "",
     sort: Annotated[str, typer.Option(help=f"One of {', '.join(SORTS)}.")] = "index",
     descending: Annotated[bool, typer.Option(help="Largest first.")] = False,
     limit: Annotated[int, typer.Option(help="How many.", min=1)] = 50,

@@ -6,9 +6,9 @@ Triggers on the feature table keep them (migration 0008).
 from dataclasses import replace
 
 from sqlalchemy import func
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, select, text
 
-from mistudio.store.filtering import FeatureFilter, label_states, matching
+from mistudio.store.filtering import FeatureFilter, label_states, matching, words_alone
 from mistudio.store.tables import Feature, FeatureCount
 
 
@@ -19,11 +19,13 @@ def state_counts(work: Session, extraction_id: int) -> list[FeatureCount]:
 
 
 def known_count(work: Session, extraction_id: int, wanted: FeatureFilter) -> int | None:
-    """How many features match, when nothing but states is asked for; else None.
+    """How many features match, when nothing but states, or but words, is asked for; else None.
 
     Raises:
         StoreError: there is no such label state.
     """
+    if wanted == FeatureFilter(text=wanted.text) and (match := words_alone(wanted.text)):
+        return _having_words(work, extraction_id, match)
     if not _asks_for_states(wanted):
         return None
     found = _kept(work, extraction_id, wanted)
@@ -47,6 +49,26 @@ def mean_score(work: Session, extraction_id: int) -> tuple[float | None, int]:
     rows = state_counts(work, extraction_id)
     scored = sum(row.scored for row in rows)
     return sum(row.score_sum for row in rows) / scored if scored else None, scored
+
+
+def id_bounds(work: Session, extraction_id: int) -> tuple[int, int]:
+    """Ids of the first and the last feature: they are stored in order. Asked for once a session."""
+    asked = ("bounds", extraction_id)
+    if asked not in work.info:
+        ends = [work.exec(select(Feature.id).where(Feature.extraction_id == extraction_id).order_by(order).limit(1))
+                .first() for order in (col(Feature.index), col(Feature.index).desc())]
+        work.info[asked] = ends[0] or 0, ends[1] or 0
+    return work.info[asked]
+
+
+def _having_words(work: Session, extraction_id: int, match: str) -> int | None:
+    """By SQLite's full-text index alone, where all ids between the bounds are this extraction's; else None."""
+    first, last = id_bounds(work, extraction_id)
+    alone = known_count(work, extraction_id, FeatureFilter()) == last - first + 1
+    if not alone or work.get_bind().dialect.name != "sqlite":
+        return None
+    query = text("SELECT count(*) FROM label_fts WHERE label_fts MATCH :match AND rowid BETWEEN :first AND :last")
+    return work.exec(query, params={"match": match, "first": first, "last": last}).scalar_one()
 
 
 def _asks_for_states(wanted: FeatureFilter) -> bool:

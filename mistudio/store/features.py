@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
 from mistudio.store.counts import known_count
-from mistudio.store.filtering import FeatureFilter, Sort, beside, matching, order, place
+from mistudio.store.filtering import LABELED, FeatureFilter, Sort, beside, matching, order, place
 from mistudio.store.tables import Extraction, Feature, FeatureExamples, Label
 
 # Prepared once, for all features of a run: to build statements anew takes longer than to run them.
@@ -21,7 +21,7 @@ _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
 ALL = FeatureFilter()
 NEAR = 5000
 # More features than this are too many to read for a chart.
-MOST_CHARTED = 100_000
+MOST_CHARTED = 20_000
 TINY = 1e-30  # less than any density or activation of a feature that fired
 
 
@@ -43,7 +43,7 @@ def count_features(work: Session, extraction_id: int, wanted: FeatureFilter = AL
     known = known_count(work, extraction_id, wanted)
     if known is not None:
         return known
-    return work.exec(matching(select(func.count()).select_from(Feature), extraction_id, wanted)).one()
+    return work.exec(matching(select(func.count()).select_from(Feature), extraction_id, wanted, every=True)).one()
 
 
 def list_features(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, *, sort: Sort = "index",
@@ -111,14 +111,15 @@ def points(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> li
     """``(index, density, max_activation, state, label text or None)`` of matching features, for charts."""
     query = (select(Feature.index, Feature.density, Feature.max_activation, Feature.state, Label.text)
              .join(Label, col(Feature.label_id) == Label.id, isouter=True))
-    return [tuple(row) for row in work.exec(matching(query, extraction_id, wanted).order_by(col(Feature.index)))]
+    query = matching(query, extraction_id, wanted, every=True)
+    return [tuple(row) for row in work.exec(query.order_by(col(Feature.index)))]
 
 
 class DensityGrid(NamedTuple):
     """How many features lie where: ``density`` and ``maximum`` are the edges of bins (float64 ``[bins + 1]``, even on a
     logarithmic scale), ``counts`` and ``labeled`` (int64 ``[bins, bins]``, density first) count all features in each
     and those with a label. Features that never fired are in none. ``one_in`` says of how many features one was read
-    and counted as that many: 1 of no more than a hundred thousand.
+    and counted as that many: 1 of no more than twenty thousand.
     """
 
     density: np.ndarray
@@ -128,20 +129,25 @@ class DensityGrid(NamedTuple):
     one_in: int
 
 
-def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, bins: int = 40) -> DensityGrid | None:
-    """Matching features by density and maximum; None where none of them ever fired."""
-    one_in = 1 + count_features(work, extraction_id, wanted) // MOST_CHARTED
+def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL, bins: int = 40,
+                 counted: int | None = None) -> DensityGrid | None:
+    """Matching features by density and maximum; None where none of them ever fired.
+
+    Args:
+        counted: how many match, where that is known.
+    """
+    one_in = 1 + (count_features(work, extraction_id, wanted) if counted is None else counted) // MOST_CHARTED
     fired = replace(wanted, min_density=wanted.min_density or TINY, min_activation=wanted.min_activation or TINY)
-    query = matching(select(Feature.density, Feature.max_activation, Feature.label_state), extraction_id, fired)
+    query = matching(select(Feature.density, Feature.max_activation, col(Feature.label_state).in_(LABELED)),
+                     extraction_id, fired, "label_state", every=True)
     if one_in > 1:
         # Spread over the indices without a step, which a pattern in them could follow.
         query = query.where(col(Feature.index) % 65536 * 617 % 65536 < 65536 // one_in)
     rows = work.exec(query).all()
     if not rows:
         return None
-    density, maximum, states = (np.array(column) for column in zip(*rows, strict=True))
+    density, maximum, labeled = (np.array(column) for column in zip(*rows, strict=True))
     edges = [_edges(density, bins), _edges(maximum, bins)]
-    labeled = ~np.isin(states, ("unlabeled", "rejected"))
     return DensityGrid(*edges, *(one_in * np.histogram2d(density[kept], maximum[kept], edges)[0].astype(np.int64)
                                  for kept in (slice(None), labeled)), one_in)
 

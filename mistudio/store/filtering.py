@@ -19,12 +19,12 @@ Sort = Literal["index", "label", "score", "density", "max_activation", "confiden
                "provider", "origin", "disagreement", "need"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 _COLUMNS = {"index": col(Feature.index)} | SORTED
-_LABELED = ("unreviewed", "approved", "human")
+LABELED = ("unreviewed", "approved", "human")
 # By what people ask for: states of a feature's label, and whether it must have a score (None: either).
 _ASKED = {
-    "unlabeled": (("unlabeled", "rejected"), None), "labeled": (_LABELED, None), "unreviewed": (("unreviewed",), None),
+    "unlabeled": (("unlabeled", "rejected"), None), "labeled": (LABELED, None), "unreviewed": (("unreviewed",), None),
     "approved": (("approved", "human"), None), "rejected": (("rejected",), None), "human": (("human",), None),
-    "scored": (_LABELED, True), "unscored": (_LABELED, False),
+    "scored": (LABELED, True), "unscored": (LABELED, False),
 }
 # What filters ask about, by the names of what can be sorted by, where these differ.
 _COLUMN = {"labels": "label_state", "states": "state", "min_density": "density", "max_density": "density",
@@ -62,11 +62,12 @@ class FeatureFilter:
         return {name: value for name, value in asdict(self).items() if value not in (None, "", (), False)}
 
 
-def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str):
+def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every: bool = False):
     """A query over features, limited to those that match.
 
     Args:
         also: what else it reads or sorts by, by the names of what can be sorted by.
+        every: all that match are read, not the first in some order.
 
     Raises:
         StoreError: there is no such label state.
@@ -74,9 +75,11 @@ def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str):
     # Every order has an index of its own, with the feature's index in it. Of two values ``ix_feature_filter`` has both,
     # but SQLite does not know how values are spread and would rather go by a range and read half of the table.
     several = len({_COLUMN.get(name, name) for name in wanted.as_dict()} | {*also} - {"index"}) > 1
-    score, *ranged = (UnaryExpression(column, operator=custom_op("+")) if several else column
+    score, *ranged = (_without_index(column) if several else column
                       for column in (col(Feature.score), col(Feature.density), col(Feature.max_activation)))
-    query = query.where(Feature.extraction_id == extraction_id)
+    # Of a text, all features that have it are known, and looked up one by one; an order's index has the others too.
+    of = _without_index(col(Feature.extraction_id)) if every and wanted.text else col(Feature.extraction_id)
+    query = query.where(of == extraction_id)
     if wanted.labels:
         query = query.where(_label_state(wanted.labels))
     if wanted.states:
@@ -102,6 +105,16 @@ def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str):
     if wanted.indices:
         query = query.where(col(Feature.index).in_(wanted.indices))
     return query
+
+
+def _without_index(column) -> ColumnElement:
+    return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def words_alone(said: str) -> str | None:
+    """A text's words in the language of SQLite's ``label_fts``; None of one that these do not settle."""
+    says = _Says(said)
+    return says.match if says.words and not says.symbols else None
 
 
 def label_states(asked: str | None) -> tuple[tuple[str, ...], bool | None]:
@@ -136,6 +149,11 @@ class _Says(ColumnElement):
         self.said = said
         # A word stands for all words that begin with it; a single letter only for itself.
         self.words = [f'"{word}"' + ("*" if len(word) > 1 else "") for word in re.findall(r"[^\W_]+", said)]
+        self.symbols = re.search(r"[^\w\s]|_", said) is not None
+
+    @property
+    def match(self) -> str:
+        return f"{{label explanation}} : ({' AND '.join(self.words)})"
 
 
 @compiles(_Says)
@@ -149,10 +167,10 @@ def _substring(says: _Says, compiler, **options) -> str:
 
 @compiles(_Says, "sqlite")
 def _full_text(says: _Says, compiler, **options) -> str:
-    exact = _substring(says, compiler, **options) if re.search(r"[^\w\s]|_", says.said) else ""
+    exact = _substring(says, compiler, **options) if says.symbols else ""
     if not says.words:
         return exact
-    match = bindparam(None, f"{{label explanation}} : ({' AND '.join(says.words)})", unique=True)
+    match = bindparam(None, says.match, unique=True)
     found = f"feature.id IN (SELECT rowid FROM label_fts WHERE label_fts MATCH {compiler.process(match, **options)})"
     return f"({found} AND {exact})" if exact else found
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func
 from sqlmodel import Session, col, select
 
 from mistudio.store.current import follow
@@ -86,6 +86,11 @@ def score_rows(work: Session, *, extraction_id: int | None = None, run_id: int |
 def scores_of(work: Session, label_id: int) -> list[Score]:
     """Every score of a label, newest first."""
     return list(work.exec(select(Score).where(Score.label_id == label_id).order_by(col(Score.id).desc())))
+
+
+def newest_score(work: Session) -> int:
+    """Id of the last score that was stored; 0 without any."""
+    return work.exec(select(func.max(Score.id))).one() or 0
 
 
 def scored(work: Session, extraction_id: int, split: str) -> dict[int, set[tuple[str, str]]]:

@@ -14,6 +14,7 @@ from sqlalchemy import String, cast, func, literal_column, or_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select, text
 
+from mistudio.store.counts import id_bounds
 from mistudio.store.current import label_key
 from mistudio.store.filtering import FeatureFilter, matching
 from mistudio.store.tables import Feature, Label
@@ -182,18 +183,8 @@ def _like(literal: str) -> str:
     return literal.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _bounds(work: Session, extraction_id: int) -> tuple[int, int]:
-    """Ids of the first and the last feature: they are stored in order. Asked for once a session."""
-    asked = ("bounds", extraction_id)
-    if asked not in work.info:
-        ends = [work.exec(select(Feature.id).where(Feature.extraction_id == extraction_id).order_by(order).limit(1))
-                .first() for order in (col(Feature.index), col(Feature.index).desc())]
-        work.info[asked] = ends[0] or 0, ends[1] or 0
-    return work.info[asked]
-
-
 def _size(work: Session, extraction_id: int) -> int:
-    first, last = _bounds(work, extraction_id)
+    first, last = id_bounds(work, extraction_id)
     return last - first + 1
 
 
@@ -254,7 +245,7 @@ def _match(work: Session, name: str, terms: Terms, operator: str, beginnings: bo
 def _candidates(work: Session, extraction_id: int, name: str, terms: Terms, operator: str, beginnings: bool = True):
     """Ids of at most ``RANKED`` features whose text matches."""
     match = _match(work, name, terms, operator, beginnings)
-    ids = _bounds(work, extraction_id)
+    ids = id_bounds(work, extraction_id)
     if work.get_bind().dialect.name == "sqlite":
         row = literal_column("rowid")
         query = (select(row.label("id")).select_from(text("label_fts"))

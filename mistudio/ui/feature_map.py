@@ -10,10 +10,14 @@ from mistudio.ui.charts import Box, density_chart, density_grid_chart
 from mistudio.ui.page import Here
 
 
-def show_map(here: Here, wanted: FeatureFilter) -> None:
-    """All features that match the other filters, and in them the box of the density and maximum that are wanted."""
+def show_map(here: Here, wanted: FeatureFilter, matching: int) -> None:
+    """All features that match the other filters, and in them the box of the density and maximum that are wanted.
+
+    Args:
+        matching: how many match all filters.
+    """
     others = replace(wanted, min_density=None, max_density=None, min_activation=None, max_activation=None)
-    found = resources.map_of(here.engine, here.extraction, others)
+    found = resources.map_of(here.engine, here.extraction, others, matching if others == wanted else None)
     fired = found if found is None or isinstance(found, DensityGrid) else [row for row in found if row[1] > 0]
     if not fired:
         st.info("None of these features ever fired, so there is nothing to draw.", icon=":material/scatter_plot:")
@@ -24,8 +28,10 @@ def show_map(here: Here, wanted: FeatureFilter) -> None:
     key = f"map-{hash((here.id, wanted)):x}"
     st.plotly_chart(figure, key=key, config={"displayModeBar": False}, selection_mode=("box", "points"),
                     on_select=lambda: _select(key), alt="Chart of all features by density and maximum activation.")
-    st.caption("Drag a box to list only the features in it. Click a point to open its feature."
-               if not isinstance(fired, DensityGrid) else "Drag a box to list only the features in it.")
+    more = "Click a point to open its feature."
+    if isinstance(fired, DensityGrid):
+        more = f"Estimated from one in {fired.one_in} features." if fired.one_in > 1 else ""
+    st.caption(f"Drag a box to list only the features in it. {more}")
 
 
 def _box(wanted: FeatureFilter) -> Box | None:

@@ -29,7 +29,8 @@ def filter_bar() -> FeatureFilter:
     """The widgets; each keeps its value in the URL."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Text in label", key="text", bind="query-params", placeholder="for example: number",
-                             help="Part of a label or an explanation.", live="400ms", width=220, on_change=first_page)
+                             help="Words of a label or an explanation, or how they begin.", live="400ms", width=220,
+                             on_change=first_page)
         labels = st.selectbox("Label state", LABEL_STATES, key="labels", bind="query-params", width=140,
                               on_change=first_page,
                               help="Unreviewed: labeled by a model, and nobody judged it yet. Human: written by a "

@@ -1,5 +1,6 @@
 """Charts of Home: how far the labels reach, and how good they are."""
 
+import numpy as np
 import plotly.graph_objects as go
 
 from mistudio.score.report import Group, Summary
@@ -40,7 +41,7 @@ def scores_chart(summary: Summary) -> go.Figure:
                                           ("wrong labels", summary.baselines, GREY, "/")):
         if values:
             figure.add_histogram(
-                x=values, name=f"{name}: {len(values):,}", histnorm="percent",
+                x=np.array(values), name=f"{name}: {len(values):,}", histnorm="percent",
                 xbins={"start": 0, "end": 1.05, "size": 0.05},
                 marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.35}}, opacity=0.8,
                 hovertemplate="%{y:.0f}% of " + name + " at %{x}<extra></extra>")

@@ -1,15 +1,19 @@
 """What is loaded once a process and shared by every visitor. Nothing here imports torch."""
 
 import hashlib
+from dataclasses import asdict
 
 import streamlit as st
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.score.report import Report, report
 from mistudio.settings import settings
 from mistudio.store.engine import open_store
 from mistudio.store.examples import Examples, load_examples, load_vocabulary
+from mistudio.store.extractions import coverage
 from mistudio.store.features import DensityGrid, FeatureFilter, count_features, density_grid, points
+from mistudio.store.scores import newest_score
 from mistudio.store.tables import Extraction, Feature
 
 MOST_POINTS = 10_000  # of a chart; more would be slow to send and draw, and could not be told apart
@@ -48,16 +52,37 @@ def examples_of(opened: Engine, feature: Feature) -> Examples | None:
         return load_examples(work, feature)
 
 
-def map_of(opened: Engine, extraction: Extraction, wanted: FeatureFilter) -> list[tuple] | DensityGrid | None:
+def quality_of(opened: Engine, extraction: Extraction) -> Report:
+    """What the scores of the current labels say, read anew when a score or a count of labels is another, and after a
+    minute."""
+    with Session(opened) as work:
+        counts = asdict(coverage(work, extraction.id))
+        return _quality(str(opened.url), extraction.id, newest_score(work), counts, opened)
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
+def _quality(url: str, extraction_id: int, newest: int, counts: dict, _engine: Engine) -> Report:
+    with Session(_engine) as work:
+        return report(work, extraction_id, quick=True)
+
+
+def map_of(opened: Engine, extraction: Extraction, wanted: FeatureFilter,
+           counted: int | None) -> list[tuple] | DensityGrid | None:
     """The matching features for a chart, at most a minute old: each (``store.features.points``), or where they are too
-    many counts in a grid; None where none ever fired."""
-    return _map(str(opened.url), extraction.id, wanted.as_dict(), opened, wanted)
+    many counts in a grid; None where none ever fired.
+
+    Args:
+        counted: how many match, where that is known.
+    """
+    return _map(str(opened.url), extraction.id, wanted.as_dict(), opened, wanted, counted)
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner=False)
-def _map(url: str, extraction_id: int, key: dict, _engine: Engine,
-         _wanted: FeatureFilter) -> list[tuple] | DensityGrid | None:
+def _map(url: str, extraction_id: int, key: dict, _engine: Engine, _wanted: FeatureFilter,
+         _counted: int | None) -> list[tuple] | DensityGrid | None:
     with Session(_engine) as work:
-        if count_features(work, extraction_id, _wanted) <= MOST_POINTS:
+        if _counted is None:
+            _counted = count_features(work, extraction_id, _wanted)
+        if _counted <= MOST_POINTS:
             return points(work, extraction_id, _wanted)
-        return density_grid(work, extraction_id, _wanted)
+        return density_grid(work, extraction_id, _wanted, counted=_counted)

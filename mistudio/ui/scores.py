@@ -4,10 +4,11 @@ from html import escape
 
 import streamlit as st
 
-from mistudio.score.report import Report, Summary, report
+from mistudio.score.report import Report, Summary
 from mistudio.store.engine import session
 from mistudio.store.scores import METHODS, scores_of
 from mistudio.store.tables import Label, Score
+from mistudio.ui import resources
 from mistudio.ui.page import Here, link
 from mistudio.ui.quality_charts import groups_chart, scores_chart
 from mistudio.ui.tokens import markdown_safe, trial_html
@@ -65,8 +66,7 @@ def _misjudged(score: Score, key: str) -> None:
 
 def show_quality(here: Here) -> None:
     """Charts and tables of all scores of the extraction's current labels; nothing where there is none."""
-    with session(here.engine) as work:
-        found = report(work, here.id, quick=True)
+    found = resources.quality_of(here.engine, here.extraction)
     if not found.summaries:
         return
     st.subheader("How good the labels are")
