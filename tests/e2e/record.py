@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 from mistudio.cli.output import Steps
 from mistudio.demo.setup import run_demo
 from mistudio.store import open_store
-from tests.browser import ARGUMENTS, CHROMIUM, app_server, new_page
+from tests.browser import ARGUMENTS, CHROMIUM, app_server, new_page, settled
 from tests.e2e import scenes
 
 SIZE = {"width": 1440, "height": 900}
@@ -75,6 +75,7 @@ def record(url: str, folder: Path, scheme: str, features: str, *, film: bool) ->
                 page.wait_for_timeout(TITLE)
 
             page.goto(address)
+            settled(page)
             if film:
                 camera.start(path=folder / "mistudio.webm", size=SIZE)
             camera.show_actions(cursor="pointer", duration=PACE, style={"title": "display: none"})

@@ -20,14 +20,12 @@ OF_ANYTHING = {"math": "math|equation|number|digit", "number": "number|digit|num
 def play(page: Page, address: str, pictures: Path, who: Callable[[Page], None], features: str | None,
          words: dict[str, str], *, before: Callable[[Callable], None] = lambda scene: None,
          arrived: Callable[[], None] = lambda: None) -> tuple[int, str]:
-    """All six; each leaves a picture. Returns the index of the edited feature and its new label.
+    """All six, from an open Home on; each leaves a picture. Returns the index of the edited feature and its new label.
 
     Args:
         before: called with each scene before it is played.
         arrived: called once scene 3 has been seen and its run may end.
     """
-    page.goto(address)
-    settled(page)
     before(open_unlabeled_browser)
     open_unlabeled_browser(page, pictures)
     before(configure)
