@@ -13,7 +13,7 @@ from mistudio.store.extractions import get_extraction
 from mistudio.store.filtering import FeatureFilter
 
 # Cosines below are noise; a query whose best label stays under WORTH_SHOWING means nothing that is labeled here.
-LEAST_SIMILAR, WORTH_SHOWING = 0.15, 0.20
+LEAST_SIMILAR, WORTH_SHOWING = 0.16, 0.20
 POOL = 200
 # Tuned on one half of the queries of tests/search/quality.py (python -m benchmarks.search quality).
 LABEL_BONUS, EXPLANATION_BONUS, TOKEN_BONUS = 0.15, 0.08, 0.30
@@ -22,7 +22,7 @@ LABEL_BONUS, EXPLANATION_BONUS, TOKEN_BONUS = 0.15, 0.08, 0.30
 FIRST, WITH_WORDS = 10, 7
 ANY_WORD = 0.2  # a label that has only some of the words gets this share of the bonus
 # A filter that leaves no more features than this is applied before the nearest are sought, any other afterwards.
-FEW = 20_000
+FEW = 10_000
 
 
 @dataclass(frozen=True)
