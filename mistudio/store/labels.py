@@ -111,10 +111,12 @@ def _point(work: Session, pairs: list[tuple[Feature | Row, Label | None]]) -> No
     """Make labels current, and keep SQLite's full-text index in step; PostgreSQL searches the columns themselves."""
     if not pairs:
         return
+    indexed = [{"id": feature.id} for feature, _label in pairs if feature.label_state != "unlabeled"]
     point(work, {feature.id: label for feature, label in pairs})
     if work.get_bind().dialect.name != "sqlite":
         return
-    work.exec(_UNINDEX, params=[{"id": feature.id} for feature, _label in pairs])
+    if indexed:
+        work.exec(_UNINDEX, params=indexed)
     words = [{"id": feature.id, "label": label.text, "explanation": label.explanation,
               "tokens": " ".join(str(row[0]) for row in feature.top_tokens)} for feature, label in pairs if label]
     if words:
