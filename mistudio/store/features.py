@@ -21,7 +21,7 @@ _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
 ALL = FeatureFilter()
 NEAR = 5000
 # More features than this are too many to read for a chart.
-MOST_CHARTED = 20_000
+MOST_CHARTED = 10_000
 TINY = 1e-30  # less than any density or activation of a feature that fired
 
 
@@ -119,7 +119,7 @@ class DensityGrid(NamedTuple):
     """How many features lie where: ``density`` and ``maximum`` are the edges of bins (float64 ``[bins + 1]``, even on a
     logarithmic scale), ``counts`` and ``labeled`` (int64 ``[bins, bins]``, density first) count all features in each
     and those with a label. Features that never fired are in none. ``one_in`` says of how many features one was read
-    and counted as that many: 1 of no more than twenty thousand.
+    and counted as that many: 1 of no more than ten thousand.
     """
 
     density: np.ndarray

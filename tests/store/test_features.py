@@ -7,6 +7,7 @@ from mistudio.store import Label, Score, session
 from mistudio.store.extractions import coverage, delete_extraction, get_extraction, list_extractions
 from mistudio.store.features import (
     FeatureFilter,
+    add_features,
     annotate,
     count_features,
     density_grid,
@@ -49,6 +50,17 @@ def test_each_filter_keeps_what_it_says(engine, toy, wanted, expected):
         annotate(work, get_feature(work, toy, 4)[0].id, starred=True, note="look again")
         assert count_features(work, toy, FeatureFilter(**wanted)) == len(expected)
     assert indices(engine, toy, **wanted) == expected
+
+
+def test_words_are_counted_in_one_extraction_alone(engine, toy):
+    other = add_toy_extraction(engine)
+    with session(engine) as work:
+        late = get_feature(work, toy, 0)[0].model_dump(exclude={"id", "index"}) | {"index": 12}
+        for feature_id in (*add_features(work, [late], [None]), feature_ids(work, toy)[3], feature_ids(work, other)[3]):
+            edit_label(work, feature_id, "closing brackets", author="ann")
+    with session(engine) as work:
+        assert count_features(work, toy, FeatureFilter(text="closing")) == 2
+        assert count_features(work, other, FeatureFilter(text="closing")) == 1
 
 
 def test_features_without_a_value_sort_last_in_both_directions(engine, toy):
@@ -166,6 +178,8 @@ def test_the_grid_holds_every_feature_that_fired(engine, labeled):
         assert (grid.counts.sum(), grid.labeled.sum()) == (11, 4)
         assert grid.density[0] < 0.001 < 0.011 < grid.density[-1]
         assert grid.maximum[0] < 10 < 20 < grid.maximum[-1]
+        sample = density_grid(work, labeled, bins=6, counted=20_000)
+        assert sample.one_in == 3 and 0 < sample.counts.sum() < 33 and not (sample.counts % 3).any()
         assert density_grid(work, labeled, FeatureFilter(states=("dead",))) is None
 
 
