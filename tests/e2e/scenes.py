@@ -216,6 +216,7 @@ def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
     index = feature_in(page)
     page.get_by_role("button", name="Edit").click()
     box = page.get_by_label("Label", exact=True)
+    expect(box).not_to_have_value("")  # the field is drawn a moment before what stands in it
     text = f"{box.input_value()} (checked)"
     box.fill(text)
     page.get_by_role("button", name="Save").click()
