@@ -44,9 +44,10 @@ def order_bar(wanted: FeatureFilter, matching: int, total: int) -> tuple[str, bo
         st.markdown(f"**{number}**", width="content")
         said = escape(filters.in_words(wanted)) if wanted != FeatureFilter() else ""
         st.html(f'<div class="ms-small ms-one-line" title="{said}">{said}</div>')
-        st.caption("Sort by", width="content")
-        column = st.selectbox("Sort by", list(filters.SORTS), key="sort", bind="query-params", width=150,
-                              label_visibility="collapsed", on_change=filters.first_page)
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.caption("Sort by", width="content")
+            column = st.selectbox("Sort by", list(filters.SORTS), key="sort", bind="query-params", width=150,
+                                  label_visibility="collapsed", on_change=filters.first_page)
         descending = st.toggle("Descending", key="desc", bind="query-params", on_change=filters.first_page)
     return filters.SORTS[column], descending
 

@@ -33,19 +33,20 @@ def main(here: Here) -> None:
     st.progress(judged / max(counts.labeled + counts.rejected, 1),
                 text=f"{judged:,} of {counts.labeled + counts.rejected:,} labels judged · {waiting:,} in this queue")
     if index is None:
-        nothing_left(here, queue)
+        nothing_left(here, queue, counts.labeled + counts.rejected)
         return
     review(here, queue, index, waiting)
 
 
-def nothing_left(here: Here, queue: Queue) -> None:
+def nothing_left(here: Here, queue: Queue, labeled: int) -> None:
     with st.container(border=True):
         st.subheader("Nothing waits in this queue")
         if judging.can_undo():
             st.button("Undo the last action", icon=":material/undo:", shortcut="U", on_click=undo, args=(here,))
         if queue.name == "Unreviewed":
-            st.markdown("Every label was looked at, or nothing is labeled yet.")
-            link("pages/label.py", "Label more features", ":material/label:", extraction_id=here.id)
+            st.markdown("Every label has been judged." if labeled else "Nothing is labeled yet.")
+            link("pages/label.py", "Label more features" if labeled else "Label some features", ":material/label:",
+                 extraction_id=here.id)
         link("pages/browse.py", "Browse the features", ":material/view_list:", extraction_id=here.id)
 
 

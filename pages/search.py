@@ -84,7 +84,7 @@ def results(here: Here, query: str, wanted: FeatureFilter) -> None:
     st.markdown(f"**{len(hits)} feature{'s' if len(hits) != 1 else ''}**, best match first")
     for hit in hits:
         with st.container(border=True):
-            text, action = st.columns([6, 1.2], vertical_alignment="center")
+            text, action = st.columns([8, 1], vertical_alignment="center")
             with text:
                 st.html(f'<div class="ms-label" style="font-size:1.05rem">{escape(hit.label)}</div>'
                         f'<div class="ms-explanation">{escape(hit.explanation)}</div>'

@@ -1,8 +1,9 @@
 """Near vectors among a million without a million vectors in memory: one bit a dimension, 48 bytes a label.
 
 Each vector, less the mean of all, is kept as the signs of its numbers. A query's signs against these (Hamming
-distance) leave the few labels whose vectors are worth reading from the database and comparing exactly. So it is done
-with sentence vectors widely (binary quantization with rescoring).
+distance) leave a few thousand labels, the query's own numbers against their signs the few whose vectors are worth
+reading from the database and comparing exactly. So it is done with sentence vectors widely (binary quantization with
+rescoring).
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ import numpy as np
 
 from mistudio.files import replacing
 
+LIKE = 5  # so many times as many as are asked for are compared by the query's numbers
 BLOCK = 32_768  # labels compared at a time: what fits in a core's cache
 
 
@@ -60,7 +62,7 @@ class Codes:
             return None
 
     def nearest(self, query: np.ndarray, count: int, among: np.ndarray | None = None) -> np.ndarray:
-        """Places of about ``count`` labels whose signs are most like those of a query ``[d]``, in no order.
+        """Places of at most ``count`` labels whose vectors are, by their signs, most like a query ``[d]``; in no order.
 
         Args:
             among: the only places to look at.
@@ -71,8 +73,11 @@ class Codes:
         for start in range(0, len(far), BLOCK):
             part = slice(start, start + BLOCK)
             np.bitwise_count(words[:, part] ^ signs[:, None]).sum(axis=0, dtype=np.uint16, out=far[part])
-        within = np.bincount(far).cumsum().searchsorted(count)
+        within = np.bincount(far).cumsum().searchsorted(LIKE * count)
         found = np.flatnonzero(far <= within)
+        if len(found) > count:
+            positive = np.unpackbits(np.ascontiguousarray(words[:, found].T).view(np.uint8), axis=1)
+            found = found[np.argpartition(-(positive.astype(np.float32) @ query), count)[:count]]
         return found if among is None else among[found]
 
 

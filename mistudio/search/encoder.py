@@ -23,9 +23,9 @@ LONGEST = 128
 BATCH = 64
 LAYERS, HEADS, WIDTH, EPSILON = 6, 12, 1536, 1e-12
 
-# One bare word is little for a sentence encoder: the mean of three phrasings finds more (tests/search/quality.py).
-PHRASINGS = ("{}", "text about {}", "{} tokens")
-# What any query has in common, whatever it asks: without it, labels near "text" or "tokens" win every search.
+# One bare word is little for a sentence encoder: the mean of several phrasings finds more (tests/search/quality.py).
+PHRASINGS = ("{}", "text about {}", "{} terms", "words of {}")
+# What any query has in common, whatever it asks: without it, labels near "text" or "words" win every search.
 BACKGROUND = ("thing", "word", "people", "something", "xyz", "asdf", "hjkl", "lorem", "foo", "random text", "stuff",
               "a", "zxcv", "the", "object", "idea", "place", "item")
 BACKGROUND_SHARE = 0.5
@@ -73,9 +73,10 @@ def encode_labels(labels: list[tuple[str, str]]) -> np.ndarray:
     return _unit(vectors)
 
 
+@lru_cache(maxsize=256)
 def encode_query(query: str) -> np.ndarray | None:
     """The vector ``[384]`` float32 to multiply label vectors with (its length is not 1); None when the query is
-    nothing but letters to the encoder."""
+    nothing but letters to the encoder. Kept for who asks the same with another filter: not to be changed."""
     bare = encode([phrasing.format(query) for phrasing in PHRASINGS])
     if bare[0] @ _mashed() > MEANINGLESS:
         return None

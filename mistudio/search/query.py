@@ -1,5 +1,6 @@
 """One list for one query: labels that hold its words, labels that mean it, and features whose tokens it names."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -12,13 +13,16 @@ from mistudio.store.extractions import get_extraction
 from mistudio.store.filtering import FeatureFilter
 
 # Cosines below are noise; a query whose best label stays under WORTH_SHOWING means nothing that is labeled here.
-LEAST_SIMILAR, WORTH_SHOWING = 0.15, 0.20
+LEAST_SIMILAR, WORTH_SHOWING = 0.16, 0.20
 POOL = 200
 # Tuned on one half of the queries of tests/search/quality.py (python -m benchmarks.search quality).
 LABEL_BONUS, EXPLANATION_BONUS, TOKEN_BONUS = 0.15, 0.08, 0.30
+# So many of the first results may hold the query's words while others mean it: `code` is in many a label, and Python
+# keywords are code, too.
+FIRST, WITH_WORDS = 10, 7
 ANY_WORD = 0.2  # a label that has only some of the words gets this share of the bonus
 # A filter that leaves no more features than this is applied before the nearest are sought, any other afterwards.
-FEW = 20_000
+FEW = 10_000
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class Hit:
     """One found feature.
 
     ``why`` names what matched, strongest first, joined by " + ": word (in label or explanation), meaning, token (one
-    of its top tokens). ``score`` orders one list and is not comparable between queries. ``quality`` is the label's
-    score on the test split, None where it has none; ``state`` and ``label_state`` are the feature's.
+    of its top tokens). ``score`` says how well it fits this query and is not comparable with another's. ``quality`` is
+    the label's score on the test split, None where it has none; ``state`` and ``label_state`` are the feature's.
     """
 
     index: int
@@ -59,16 +63,16 @@ def search(engine: Engine, extraction_id: int, query: str, limit: int = 20, *, m
     """
     query = sql.clean(query)
     terms = sql.read_terms(query)
-    hits, tokens, means = sql.WordHits([], [], True), [], {}
-    with session(engine) as work:
+    hits, tokens = sql.WordHits([], [], True), []
+    with session(engine) as work, ThreadPoolExecutor(1) as beside:
         get_extraction(work, extraction_id)
         if not query:
             return []
+        meant = beside.submit(_by_meaning, engine, extraction_id, terms.literal, wanted) if meaning else None
         if words or terms.phrases:
             hits = _by_words(work, extraction_id, terms, wanted)
             tokens = sql.token_hits(work, extraction_id, terms.literal, wanted, POOL)
-    if meaning:
-        means = _by_meaning(engine, extraction_id, terms.literal, wanted)
+        means = meant.result() if meant else {}
     if terms.phrases:
         # Word for word means that nothing else is a result.
         means = {feature_id: means[feature_id] for feature_id in {*hits.named, *hits.explained, *tokens} & means.keys()}
@@ -116,7 +120,8 @@ def _by_meaning(engine: Engine, extraction_id: int, query: str, wanted: FeatureF
 
 
 def _combine(hits: sql.WordHits, means: dict[int, float], tokens: list[int]) -> list[tuple[int, float, str]]:
-    """``(feature id, score, why)``: similarity, plus a bonus for words and tokens that fades with their rank."""
+    """``(feature id, score, why)``: similarity, plus a bonus for words and tokens that fades with their rank; some of
+    the first places are for what only means the query."""
     scores: dict[int, float] = dict(means)
     reasons: dict[int, list[str]] = {}
     share = 1.0 if hits.all else ANY_WORD
@@ -127,4 +132,8 @@ def _combine(hits: sql.WordHits, means: dict[int, float], tokens: list[int]) -> 
             scores[feature_id] = scores.get(feature_id, 0.0) + bonus * (0.5 + 0.5 / (1 + rank / 10))
             reasons.setdefault(feature_id, []).append(reason)
     ranked = sorted(scores, key=lambda feature_id: (-scores[feature_id], feature_id))
+    having = {*hits.named, *hits.explained, *tokens}
+    meant = [each for each in ranked if each not in having and means[each] >= WORTH_SHOWING][:FIRST - WITH_WORDS]
+    kept = {*[each for each in ranked if each in having][:FIRST - len(meant)], *meant}
+    ranked.sort(key=lambda each: each not in kept)
     return [(feature_id, scores[feature_id], " + ".join(reasons[feature_id])) for feature_id in ranked]

@@ -25,7 +25,7 @@ from mistudio.store.extractions import get_extraction
 CHUNK = 256
 AT_ONCE = 512  # labels without a vector that a search computes by the way
 EXACT = 131_072  # vectors in memory: 200 MB
-COMPARED = 1000  # labels whose vectors are read and compared, of those with like signs
+COMPARED = 1500  # labels whose vectors are read and compared, of those with like signs
 KEPT = 2
 
 _cache: WeakKeyDictionary[Engine, OrderedDict] = WeakKeyDictionary()

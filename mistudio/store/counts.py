@@ -52,10 +52,13 @@ def mean_score(work: Session, extraction_id: int) -> tuple[float | None, int]:
 
 
 def id_bounds(work: Session, extraction_id: int) -> tuple[int, int]:
-    """Ids of the first and the last feature: they are stored in order."""
-    ends = [work.exec(select(Feature.id).where(Feature.extraction_id == extraction_id).order_by(order).limit(1)).first()
-            for order in (col(Feature.index), col(Feature.index).desc())]
-    return ends[0] or 0, ends[1] or 0
+    """Ids of the first and the last feature: they are stored in order. Asked for once a session."""
+    asked = ("bounds", extraction_id)
+    if asked not in work.info:
+        ends = [work.exec(select(Feature.id).where(Feature.extraction_id == extraction_id).order_by(order).limit(1))
+                .first() for order in (col(Feature.index), col(Feature.index).desc())]
+        work.info[asked] = ends[0] or 0, ends[1] or 0
+    return work.info[asked]
 
 
 def _having_words(work: Session, extraction_id: int, match: str) -> int | None:

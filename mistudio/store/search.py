@@ -31,9 +31,9 @@ SCANNED = 131_072
 _SHOWN = aliased(Feature)
 _COLUMNS = {"label": col(Label.text), "explanation": col(Label.explanation)}
 _TOKENS = cast(Feature.top_tokens, String)
-# As PostgreSQL's indexes have them.
+# As PostgreSQL's indexes (migration 0009) have them.
 _DOCUMENTS = {name: func.to_tsvector(literal_column("'english'"), column) for name, column in _COLUMNS.items()} | {
-    "tokens": func.to_tsvector(literal_column("'simple'"), _TOKENS)}
+    "tokens": func.to_tsvector(literal_column("'simple'"), col(Feature.top_tokens))}
 
 
 class Terms(NamedTuple):

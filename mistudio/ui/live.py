@@ -78,7 +78,7 @@ def _numbers(run: Run, counts: dict[str, int], finished: int) -> None:
         shown.append(("Spent", spend(run)))
     with st.container(horizontal=True, gap="small"):
         for name, value in shown:
-            st.metric(name, value, width=112)
+            st.metric(name, value, width=118)
     st.caption(markdown_safe(_used(run)))
 
 

@@ -7,9 +7,14 @@ from mistudio.score.report import Group, Summary
 from mistudio.store.extractions import Coverage
 from mistudio.ui.charts import BLUE, GREY, MARGIN, PALE, plain
 
-# The legend has a line of its own under the title, where it covers nothing, also on a narrow screen.
+# The legend has lines of its own under the title, where it covers nothing: one, or two on a narrow screen.
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-BELOW_LEGEND = MARGIN | {"t": 75}
+BELOW_LEGEND = MARGIN | {"t": 80}
+
+
+def _title(text: str) -> dict:
+    """At the very top, so that the legend has what is left of the margin."""
+    return {"text": text, "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 8}}
 
 
 def coverage_chart(coverage: Coverage) -> go.Figure:
@@ -22,7 +27,7 @@ def coverage_chart(coverage: Coverage) -> go.Figure:
         figure.add_bar(y=["features"], x=[count], name=f"{name}: {count:,}", orientation="h",
                        marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.3}},
                        hovertemplate=f"{count:,} features {name}<extra></extra>")
-    figure.update_layout(title="How far the labels reach", barmode="stack", height=210,
+    figure.update_layout(title=_title("How far the labels reach"), barmode="stack", height=215,
                          margin=BELOW_LEGEND, legend={**LEGEND, "traceorder": "normal"})
     figure.update_xaxes(title="features that are not dead or rare")
     figure.update_yaxes(showticklabels=False)
@@ -40,7 +45,7 @@ def scores_chart(summary: Summary) -> go.Figure:
                 xbins={"start": 0, "end": 1.05, "size": 0.05},
                 marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.35}}, opacity=0.8,
                 hovertemplate="%{y:.0f}% of " + name + " at %{x}<extra></extra>")
-    figure.update_layout(title=f"{summary.method.capitalize()} scores", barmode="overlay", height=250,
+    figure.update_layout(title=_title(f"{summary.method.capitalize()} scores"), barmode="overlay", height=250,
                          margin=BELOW_LEGEND, legend=LEGEND)
     figure.update_xaxes(title="AUROC" if summary.method == "embedding" else "balanced accuracy", range=[0, 1.05])
     figure.update_yaxes(title="% of labels")
@@ -58,7 +63,7 @@ def groups_chart(groups: list[Group], title: str) -> go.Figure:
                            customdata=[group.labels for group in mine],
                            hovertemplate="%{y}: %{x:.2f}, %{customdata:,} labels<extra>" + method + "</extra>")
     rows = len({group.name for group in groups}) * len({group.method for group in groups})
-    figure.update_layout(title=f"Mean score by {title.lower()}", height=160 + 22 * rows,
+    figure.update_layout(title=_title(f"Mean score by {title.lower()}"), height=160 + 22 * rows,
                          margin=BELOW_LEGEND, legend=LEGEND)
     figure.update_xaxes(title="mean score", range=[0, 1.05])
     return figure

@@ -46,7 +46,7 @@ def choose_queue(here: Here) -> Queue:
     """The widgets, bound to the URL."""
     only = st.query_params.get("only", "")
     names = [name for name in QUEUES if name != "Filter" or only]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True):
         name = st.segmented_control("Queue", names, key="queue", bind="query-params", required=True,
                                     default="Filter" if only else QUEUES[0], width="stretch", on_change=begin)
         order = st.selectbox("Order", list(ORDERS), key="order", bind="query-params", width=170, on_change=begin,

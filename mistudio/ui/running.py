@@ -48,7 +48,10 @@ def speed(run: Run, finished: int) -> float:
 
 
 def speed_in_words(rate: float) -> str:
-    return "–" if not rate else f"{rate:.1f} /s" if rate >= 1 else f"{60 * rate:.1f} /min"
+    if not rate:
+        return "–"
+    value, unit = (rate, "s") if rate >= 1 else (60 * rate, "min")
+    return f"{value:.0f} /{unit}" if value >= 10 else f"{value:.1f} /{unit}"
 
 
 def time_left(run: Run, counts: dict[str, int], rate: float) -> str:

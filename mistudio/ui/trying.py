@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
 import streamlit as st
 
 from mistudio.errors import MistudioError, ReplyError
@@ -15,6 +16,7 @@ from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, get_feature, neighbours
 from mistudio.store.tables import Feature, Label
 from mistudio.ui import resources
+from mistudio.ui.examples import strongest
 from mistudio.ui.feature import facts, label_html
 from mistudio.ui.page import Here, guard, show_error
 from mistudio.ui.provider import Choice, in_words
@@ -132,8 +134,9 @@ def _examples(here: Here, feature: Feature, label: Label | None) -> None:
     if examples is None or not len(examples):
         st.info("There are no examples of this feature, so nobody can name it. Try another.", icon=":material/info:")
         return
-    strongest = examples.take((-examples.strength()).argsort(kind="stable")[:MOST_SHOWN])
-    st.html(examples_html(strongest, feature.max_activation, resources.vocabulary(here.engine, here.extraction)))
+    top = strongest(examples)
+    shown = top.take(np.arange(min(len(top), MOST_SHOWN)))
+    st.html(examples_html(shown, feature.max_activation, resources.vocabulary(here.engine, here.extraction)))
 
 
 def _answer(here: Here, index: int, config: LabelConfig) -> None:

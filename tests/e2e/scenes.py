@@ -20,14 +20,12 @@ OF_ANYTHING = {"math": "math|equation|number|digit", "number": "number|digit|num
 def play(page: Page, address: str, pictures: Path, who: Callable[[Page], None], features: str | None,
          words: dict[str, str], *, before: Callable[[Callable], None] = lambda scene: None,
          arrived: Callable[[], None] = lambda: None) -> tuple[int, str]:
-    """All six; each leaves a picture. Returns the index of the edited feature and its new label.
+    """All six, from an open Home on; each leaves a picture. Returns the index of the edited feature and its new label.
 
     Args:
         before: called with each scene before it is played.
         arrived: called once scene 3 has been seen and its run may end.
     """
-    page.goto(address)
-    settled(page)
     before(open_unlabeled_browser)
     open_unlabeled_browser(page, pictures)
     before(configure)
@@ -49,8 +47,13 @@ def shot(page: Page, pictures: Path, name: str) -> None:
     """One picture, once everything on the page is drawn and the pointer is out of the way."""
     page.mouse.move(page.viewport_size["width"] - 1, page.viewport_size["height"] - 1)
     page.evaluate("document.activeElement.blur()")
+    to_top(page)
     settled(page)
     page.screenshot(path=pictures / f"{name}.png")
+
+
+def to_top(page: Page) -> None:
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
 
 
 def open_unlabeled_browser(page: Page, pictures: Path) -> None:
@@ -89,7 +92,10 @@ def choose_option(page: Page, widget: str, option: str) -> None:
 
 
 def configure(page: Page, pictures: Path, who: Callable[[Page], None], features: str | None) -> None:
-    """Scene 2: who labels, and which features: those given, or what Browse's filter holds."""
+    """Scene 2: who labels, and which features.
+
+    Those given, or what Browse's filter holds.
+    """
     if features is None:
         page.get_by_role("link", name=re.compile("Label these")).click()
     else:
@@ -165,7 +171,7 @@ def watch_labels_arrive(page: Page, pictures: Path) -> None:
     before = labeled(page)
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     expect(landed.nth(5)).to_be_visible()
-    page.evaluate("window.scrollTo(0, 0)")
+    to_top(page)
     page.screenshot(path=pictures / "3-labels-arrive.png")
     page.reload()
     page.wait_for_selector("h1")
@@ -180,7 +186,8 @@ def labeled(page: Page) -> int:
 
 
 def wait_for_the_end(page: Page, timeout: float = 240_000) -> None:
-    expect(page.get_by_text(re.compile(r"Run \d+ done")).first).to_be_visible(timeout=timeout)
+    # The sidebar says so to who has seen it run, the panel also to who comes later.
+    expect(page.get_by_text(re.compile(r"Run \d+ (done|· labeling · done)")).first).to_be_visible(timeout=timeout)
     settled(page)
 
 
@@ -209,6 +216,7 @@ def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
     index = feature_in(page)
     page.get_by_role("button", name="Edit").click()
     box = page.get_by_label("Label", exact=True)
+    expect(box).not_to_have_value("")  # the field is drawn a moment before what stands in it
     text = f"{box.input_value()} (checked)"
     box.fill(text)
     page.get_by_role("button", name="Save").click()
@@ -226,7 +234,10 @@ def feature_in(page: Page) -> int:
 
 
 def search(page: Page, pictures: Path, words: dict[str, str]) -> None:
-    """Scene 5: each word finds a label that fits; ``words`` gives what one of the first labels must match."""
+    """Scene 5: each word finds labels that fit, by meaning too.
+
+    ``words`` gives what one of the first labels must match.
+    """
     page.get_by_role("link", name=re.compile("Search$")).first.click()
     expect(page.locator("h1")).to_have_text("Search")
     settled(page)
@@ -245,7 +256,10 @@ def search(page: Page, pictures: Path, words: dict[str, str]) -> None:
 
 
 def close_on_the_labeled_browser(page: Page, pictures: Path, address: str, index: int, text: str) -> None:
-    """Scene 6: the browser with its labels; feature ``index`` has the label ``text``."""
+    """Scene 6: the browser with its labels.
+
+    Feature ``index`` has the label ``text``.
+    """
     page.goto(f"{address}/browse?f={index}")
     settled(page)
     expect(page.locator(".ms-label").first).to_have_text(text)

@@ -8,7 +8,7 @@ import threading
 
 from mistudio.exchange.labels import export_labels
 from mistudio.store import open_store
-from tests.browser import app_server, new_page
+from tests.browser import app_server, new_page, settled
 from tests.e2e import scenes
 from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAIServer
@@ -23,6 +23,8 @@ def play(browser, database, pictures, who, features, words=scenes.OF_ANYTHING, s
     if server is not None:
         server.free, server.gate = 30, arrived
     with app_server(database) as address, new_page(browser) as page:
+        page.goto(address)
+        settled(page)
         return scenes.play(page, address, pictures, who, features, words, arrived=arrived.set)
 
 

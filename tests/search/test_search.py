@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 from sqlmodel import select
 
 from mistudio.errors import StoreError
@@ -17,7 +18,7 @@ from mistudio.search.vectors import ensure_vectors, nearest, waiting
 from mistudio.store import Feature, Label, open_store, session
 from mistudio.store.filtering import FeatureFilter
 from mistudio.store.labels import add_label, edit_label, judge_label
-from mistudio.store.search import read_terms, word_hits
+from mistudio.store.search import read_terms, token_hits, word_hits
 from tests.search.quality import RUBBISH, WANTED, measure, plant, planted_labels, shares_a_word, tuned_on
 from tests.toy import add_toy_extraction
 
@@ -65,6 +66,11 @@ def test_short_queries_of_the_demo_find_their_features(planted, query):
     wanted = set(WANTED[query])
     assert len(wanted & set(found)) >= 0.6 * min(10, len(wanted))
     assert wanted & set(found[:3])
+
+
+def test_labels_that_hold_a_common_word_leave_room_for_what_means_it(planted):
+    found = [hit.label for hit in search(*planted, "code", 10)]
+    assert "Python keywords" in found and sum("code" in label for label in found) >= 5
 
 
 @pytest.mark.parametrize("query", RUBBISH)
@@ -224,3 +230,27 @@ def test_signs_leave_few_near_ones_out():
     kept = [len(set(np.argsort(-(vectors @ query))[:10]) & set(codes.nearest(query, 500))) for query in groups[:40]]
     assert np.mean(kept) > 9.5
     assert set(codes.nearest(groups[0], 5, among=ids[:100])) <= set(range(100))
+
+
+def test_postgresql_finds_words_by_its_indexes(engine, database_url, toy):
+    if database_url.startswith("sqlite"):
+        pytest.skip("SQLite has a full-text table, and no other way to ask it")
+    many = add_toy_extraction(engine, features=3000)
+    with session(engine) as work:
+        found = features(work, many)
+        for feature in found:
+            feature.top_tokens = [[f" token{feature.index}", 5, 6.0]]
+        work.add_all(Label(feature_id=feature.id, text=f"name{feature.index}", explanation=f"why{feature.index}",
+                           origin="llm") for feature in found)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE label, feature")
+        connection.commit()
+    asked = []
+    with session(engine) as work:
+        event.listen(work.connection(), "before_cursor_execute", lambda *call: asked.append(call[2:4]))
+        word_hits(work, many, read_terms("name7 why7"), FeatureFilter(), 10)
+        token_hits(work, many, "token7", FeatureFilter(), 10)
+        plans = "".join(row[0] for statement, values in [each for each in asked if "@@" in each[0]]
+                        for row in work.connection().exec_driver_sql(f"EXPLAIN {statement}", values))
+    for index in ("ix_label_text_words", "ix_label_explanation_words", "ix_feature_token_words"):
+        assert index in plans
