@@ -139,10 +139,7 @@ def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL,
     one_in = 1 + (count_features(work, extraction_id, wanted) if counted is None else counted) // MOST_CHARTED
     fired = replace(wanted, min_density=wanted.min_density or TINY, min_activation=wanted.min_activation or TINY)
     query = matching(select(Feature.density, Feature.max_activation, col(Feature.label_state).in_(LABELED)),
-                     extraction_id, fired, "label_state", every=True)
-    if one_in > 1:
-        # Spread over the indices without a step, which a pattern in them could follow.
-        query = query.where(col(Feature.index) % 65536 * 617 % 65536 < 65536 // one_in)
+                     extraction_id, fired, "label_state", every=True, one_in=one_in)
     rows = work.exec(query).all()
     if not rows:
         return None

@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from sqlalchemy import ColumnElement, bindparam, case, or_, tuple_
+from sqlalchemy import ColumnElement, bindparam, case, or_, text, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.elements import UnaryExpression
@@ -62,12 +62,13 @@ class FeatureFilter:
         return {name: value for name, value in asdict(self).items() if value not in (None, "", (), False)}
 
 
-def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every: bool = False):
+def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every: bool = False, one_in: int = 1):
     """A query over features, limited to those that match.
 
     Args:
         also: what else it reads or sorts by, by the names of what can be sorted by.
         every: all that match are read, not the first in some order.
+        one_in: of so many features, only one: always the same, spread without a step that a pattern could follow.
 
     Raises:
         StoreError: there is no such label state.
@@ -85,7 +86,9 @@ def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every
     if wanted.states:
         query = query.where(col(Feature.state).in_(wanted.states))
     if wanted.text:
-        query = query.where(_Says(wanted.text))
+        query = query.where(_Says(wanted.text, one_in))
+    if one_in > 1:
+        query = query.where(text(_one_in("feature.id", one_in)))
     for column, value in ((Feature.kind, wanted.kind), (Feature.origin, wanted.origin),
                           (Feature.provider, wanted.provider)):
         if value:
@@ -109,6 +112,11 @@ def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every
 
 def _without_index(column) -> ColumnElement:
     return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
+
+
+def _one_in(column: str, number: int) -> str:
+    # Multiples of the golden ratio, in whole numbers that PostgreSQL's integers hold.
+    return f"{column} % 32768 * 20251 % 32768 < {32768 // number}"
 
 
 def words_alone(said: str) -> str | None:
@@ -145,8 +153,9 @@ class _Says(ColumnElement):
     inherit_cache = False
     type = NullType()  # of a Boolean, SQLite would be asked whether it equals 1, and then finds no index for it
 
-    def __init__(self, said: str):
+    def __init__(self, said: str, one_in: int = 1):
         self.said = said
+        self.one_in = one_in
         # A word stands for all words that begin with it; a single letter only for itself.
         self.words = [f'"{word}"' + ("*" if len(word) > 1 else "") for word in re.findall(r"[^\W_]+", said)]
         self.symbols = re.search(r"[^\w\s]|_", said) is not None
@@ -171,7 +180,9 @@ def _full_text(says: _Says, compiler, **options) -> str:
     if not says.words:
         return exact
     match = bindparam(None, says.match, unique=True)
-    found = f"feature.id IN (SELECT rowid FROM label_fts WHERE label_fts MATCH {compiler.process(match, **options)})"
+    some = f" AND {_one_in('rowid', says.one_in)}" if says.one_in > 1 else ""
+    found = ("feature.id IN (SELECT rowid FROM label_fts WHERE label_fts MATCH "
+             f"{compiler.process(match, **options)}{some})")
     return f"({found} AND {exact})" if exact else found
 
 
