@@ -8,6 +8,7 @@ rescoring).
 
 from collections.abc import Iterable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Codes:
                 if str(found["key"]) != key:
                     return None
                 return cls(*(found[name] for name in ("feature_ids", "label_ids", "mean", "words")))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
     def nearest(self, query: np.ndarray, count: int, among: np.ndarray | None = None) -> np.ndarray:

@@ -5,6 +5,7 @@ the nearest are compared by the vectors in the store.
 """
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from mistudio.store import session
 from mistudio.store import vectors as sql
 from mistudio.store.extractions import get_extraction
 
+log = logging.getLogger(__name__)
 CHUNK = 256
 AT_ONCE = 512  # labels without a vector that a search computes by the way
 EXACT = 131_072  # vectors in memory: 200 MB
@@ -168,7 +170,10 @@ def _load_many(work: Session, extraction_id: int, state: tuple, newest: int) -> 
     codes = Codes.load(path, key)
     if codes is None:
         codes = Codes.build(_blocks(work, extraction_id))
-        codes.save(path, key)
+        try:
+            codes.save(path, key)
+        except OSError as error:  # it is searched all the same, and the next process makes them anew
+            log.warning("the codes of %s cannot be kept in %s: %s", extraction.name, path, error)
     return Vectors(*_arrays([]), state=state, codes=codes, newest=newest, waiting=state[0] - len(codes))
 
 

@@ -15,6 +15,7 @@ from mistudio.search.codes import Codes
 from mistudio.search.encoder import encode
 from mistudio.search.query import search
 from mistudio.search.vectors import ensure_vectors, nearest, waiting
+from mistudio.settings import settings as product_settings
 from mistudio.store import Feature, Label, open_store, session
 from mistudio.store.filtering import FeatureFilter
 from mistudio.store.labels import add_label, edit_label, judge_label
@@ -219,6 +220,28 @@ def test_of_many_labels_the_nearest_are_found_by_their_signs(engine, database_ur
         add_label(work, Label(feature_id=added.id, text="kittens", origin="llm"))
     assert nearest(other, toy, query, 1, exact=2)[0][0] == added.id
     other.dispose()
+
+
+@pytest.mark.parametrize("left", [b"", b"PK\x03\x04 cut off", b"not a zip file"])
+def test_a_damaged_file_of_signs_is_made_anew(tmp_path, left):
+    codes = Codes.build([(np.arange(3), np.arange(3), np.eye(3, 64, dtype=np.float32))])
+    file = tmp_path / "codes.npz"
+    file.write_bytes(left)
+    assert Codes.load(file, "key") is None
+    codes.save(file, "key")
+    assert np.array_equal(Codes.load(file, "key").words, codes.words)
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_a_search(engine, toy, tmp_path, monkeypatch):
+    label_toys(engine, toy, ["digits of years", "Python keywords", "words about cats"])
+    (tmp_path / "search").write_text("a file where the folder would be")
+    monkeypatch.setenv("MISTUDIO_DATA_DIR", str(tmp_path))
+    product_settings.cache_clear()
+    query = encode(["kittens"])[0]
+    with session(engine) as work:
+        cats = features(work, toy)[2].id
+    assert nearest(engine, toy, query, 1, exact=1)[0][0] == cats
+    product_settings.cache_clear()
 
 
 def test_signs_leave_few_near_ones_out():
