@@ -32,7 +32,7 @@ def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
         return
     st.subheader("Past runs")
     for run in runs:
-        counts = _counts(str(here.engine.url), run.id, run.state, run.finished_at, here.engine)
+        counts = _counts(str(here.engine.url), run.id, run.state, run.heartbeat, here.engine)
         title = (f"Run {run.id} · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(asked(run))} · "
                  f"{counts['done']:,} {DOES[run.kind][1]}"
                  + (f", {counts['failed']:,} failed" if counts["failed"] else ""))
@@ -43,8 +43,8 @@ def past_runs(here: Here, api_key: str | None, *, but: int | None) -> None:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _counts(url: str, run_id: int, state: str, finished_at: object, _engine: Engine) -> dict[str, int]:
-    """A run that has ended counts its items no more, however many there are."""
+def _counts(url: str, run_id: int, state: str, heartbeat: object, _engine: Engine) -> dict[str, int]:
+    """A run that nobody has worked on since does not count its items again, however many there are."""
     with session(_engine) as work:
         return run_counts(work, run_id)
 
