@@ -50,9 +50,8 @@ def list_features(work: Session, extraction_id: int, wanted: FeatureFilter = ALL
                   descending: bool = False, limit: int | None = 50,
                   offset: int = 0) -> list[tuple[Feature, Label | None]]:
     """One page of matching features, each with its current label. Features without a value sort last."""
-    found = matching(select(Feature.id), extraction_id, wanted)
-    if limit is not None:
-        found = _page(work, extraction_id, wanted, sort, descending, limit, offset)
+    found = (matching(select(Feature.id), extraction_id, wanted) if limit is None else
+             _page(work, extraction_id, wanted, sort, descending, limit, offset))
     query = (select(Feature, Label).join(Label, col(Feature.label_id) == Label.id, isouter=True)
              .where(col(Feature.id).in_(found)).order_by(*order(sort, descending=descending)))
     return list(work.exec(query if limit is not None else query.offset(offset)))
@@ -161,10 +160,11 @@ def get_feature(work: Session, extraction_id: int, index: int) -> tuple[Feature,
     Raises:
         StoreError: the extraction has no such feature.
     """
-    found = list_features(work, extraction_id, FeatureFilter(indices=(index,)), limit=1)
-    if not found:
+    found = work.exec(select(Feature, Label).join(Label, col(Feature.label_id) == Label.id, isouter=True)
+                      .where(Feature.extraction_id == extraction_id, Feature.index == index)).one_or_none()
+    if found is None:
         raise StoreError(f"Extraction {extraction_id} has no feature {index}.", "Check the index against d_sae.")
-    return found[0]
+    return found
 
 
 class Read(NamedTuple):

@@ -168,7 +168,7 @@ class _Says(ColumnElement):
 @compiles(_Says)
 def _substring(says: _Says, compiler, **options) -> str:
     named = aliased(Label)
-    pattern = "%" + says.said.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    pattern = f"%{like(says.said)}%"
     held = or_(col(named.text).ilike(pattern, escape="\\"), col(named.explanation).ilike(pattern, escape="\\"))
     found = select(named.id).where(named.id == Feature.label_id, held).correlate(Feature)
     return compiler.process(found.exists(), **options)
@@ -184,6 +184,11 @@ def _full_text(says: _Says, compiler, **options) -> str:
     found = ("feature.id IN (SELECT rowid FROM label_fts WHERE label_fts MATCH "
              f"{compiler.process(match, **options)}{some})")
     return f"({found} AND {exact})" if exact else found
+
+
+def like(literal: str) -> str:
+    """Text for a LIKE pattern with ``\\`` as its escape, in which it stands for itself."""
+    return literal.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def order(sort: Sort, *, descending: bool = False, backwards: bool = False) -> tuple[ColumnElement, ...]:

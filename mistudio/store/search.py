@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select, text
 
 from mistudio.store.counts import id_bounds
 from mistudio.store.current import label_key
-from mistudio.store.filtering import FeatureFilter, matching
+from mistudio.store.filtering import FeatureFilter, like, matching
 from mistudio.store.tables import Feature, Label
 
 LONGEST_QUERY = 200
@@ -119,7 +119,7 @@ def token_hits(work: Session, extraction_id: int, literal: str, wanted: FeatureF
         return []
     tokens = func.lower(_TOKENS)
     start = json.dumps(literal.lower())[1:-1]
-    begins = or_(*(tokens.like(f'%["{space}{_like(start)}%', escape="\\") for space in ("", " ")))
+    begins = or_(*(tokens.like(f'%["{space}{like(start)}%', escape="\\") for space in ("", " ")))
     query = labeled(select(Feature.id), extraction_id, wanted).where(begins)
     if terms.words:
         candidates = _candidates(work, extraction_id, "tokens", terms, " AND ")
@@ -179,10 +179,6 @@ def labeled(query, extraction_id: int, wanted: FeatureFilter):
     return matching(query.select_from(Feature), extraction_id, replace(wanted, labels=wanted.labels or "labeled"))
 
 
-def _like(literal: str) -> str:
-    return literal.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
 def _size(work: Session, extraction_id: int) -> int:
     first, last = id_bounds(work, extraction_id)
     return last - first + 1
@@ -195,7 +191,7 @@ def _begins(work: Session, extraction_id: int, terms: Terms, wanted: FeatureFilt
         return []
     column = col(Feature.label_key)
     query = labeled(select(Feature.id), extraction_id, wanted).where(
-        column >= key, column < f"{key}\U0010ffff", column.like(f"{_like(key)}%", escape="\\"))
+        column >= key, column < f"{key}\U0010ffff", column.like(f"{like(key)}%", escape="\\"))
     return list(work.exec(query.order_by(column, col(Feature.index)).limit(limit)))
 
 
@@ -209,7 +205,7 @@ def _literal(work: Session, extraction_id: int, name: str, terms: Terms, wanted:
     if every:
         candidates = _candidates(work, extraction_id, name, Terms((), every, terms.literal), " AND ")
         query = query.join(candidates, candidates.c.id == Feature.id)
-    holds = _COLUMNS[name].ilike(f"%{_like(terms.literal)}%", escape="\\")
+    holds = _COLUMNS[name].ilike(f"%{like(terms.literal)}%", escape="\\")
     return list(work.exec(query.where(holds).order_by(func.length(Label.text), col(Feature.index)).limit(limit)))
 
 

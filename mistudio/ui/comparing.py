@@ -5,7 +5,6 @@ from html import escape
 import streamlit as st
 from sqlalchemy import Engine
 
-from mistudio.label.adapters import labeler
 from mistudio.search.encoder import ENCODER
 from mistudio.store.comparison import Pair, Side, Totals, Which, pairs, totals
 from mistudio.store.engine import session
@@ -13,6 +12,7 @@ from mistudio.store.extractions import list_extractions
 from mistudio.store.runs import list_runs
 from mistudio.store.tables import Extraction, Label, Run
 from mistudio.ui.page import Here, link, told_apart
+from mistudio.ui.wording import asked
 
 ROWS = 25
 CURRENT = "Current labels"
@@ -87,7 +87,7 @@ def _sides(engine: Engine, extraction_id: int) -> dict[str, Side]:
         runs = [run for run in list_runs(work, extraction_id, limit=None) if run.kind == "label"]
     by: dict[str, list[Run]] = {}
     for run in runs:
-        by.setdefault(labeler(run.config.get("provider", ""), run.config.get("model", "")), []).append(run)
+        by.setdefault(asked(run), []).append(run)
     sides = {CURRENT: Side(extraction_id)}
     sides |= {f"All by {name}": Side(extraction_id, tuple(run.id for run in mine))
               for name, mine in by.items() if len(mine) > 1}

@@ -12,11 +12,9 @@ from mistudio.settings import settings
 from mistudio.store.engine import open_store
 from mistudio.store.examples import Examples, load_examples, load_vocabulary
 from mistudio.store.extractions import coverage
-from mistudio.store.features import DensityGrid, FeatureFilter, count_features, density_grid, points
+from mistudio.store.features import MOST_CHARTED, DensityGrid, FeatureFilter, count_features, density_grid, points
 from mistudio.store.scores import newest_score
 from mistudio.store.tables import Extraction, Feature
-
-MOST_POINTS = 10_000  # of a chart; more would be slow to send and draw, and could not be told apart
 
 
 def engine() -> Engine:
@@ -83,6 +81,6 @@ def _map(url: str, extraction_id: int, key: dict, _engine: Engine, _wanted: Feat
     with Session(_engine) as work:
         if _counted is None:
             _counted = count_features(work, extraction_id, _wanted)
-        if _counted <= MOST_POINTS:
+        if _counted <= MOST_CHARTED:
             return points(work, extraction_id, _wanted)
         return density_grid(work, extraction_id, _wanted, counted=_counted)

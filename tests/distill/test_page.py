@@ -10,7 +10,7 @@ from mistudio.distill.job import distill
 from mistudio.label import adapters
 from mistudio.store import session
 from mistudio.store.features import get_feature
-from tests.pages import html, visit, words
+from tests.pages import html, press, visit, wait_for_job, words
 from tests.toy import add_toy_extraction
 
 
@@ -21,18 +21,6 @@ def open_form(base="", **values):
         for name, value in values.items():
             test.number_input(key=f"DistillConfig_{name}").set_value(value)
     return test.run()
-
-
-def press(test, label):
-    next(button for button in test.button if button.label == label).click().run()
-    assert not test.exception
-    return test
-
-
-def wait_for_job():
-    for thread in threading.enumerate():
-        if thread.name == "job":
-            thread.join(60)
 
 
 def button(test, label):

@@ -1,5 +1,6 @@
 """The pages, run as Streamlit runs them: each opened on its own, as a first visit to its address would."""
 
+import threading
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -28,3 +29,17 @@ def words(test: AppTest) -> str:
     """All Markdown, captions and messages on the page."""
     found = [*test.markdown, *test.caption, *test.info, *test.warning, *test.error, *test.title, *test.subheader]
     return "\n".join(element.value for element in found)
+
+
+def press(test: AppTest, label: str) -> AppTest:
+    """Click the button with this label."""
+    next(button for button in test.button if button.label == label).click().run()
+    assert not test.exception, [found.message for found in test.exception]
+    return test
+
+
+def wait_for_job() -> None:
+    """Block until the job that a page started in the background has ended."""
+    for thread in threading.enumerate():
+        if thread.name == "job":
+            thread.join(60)

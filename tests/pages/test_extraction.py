@@ -9,7 +9,7 @@ from mistudio import background
 from mistudio.settings import settings
 from mistudio.store import Extraction, session
 from tests.extract.outcome import tiny_config
-from tests.pages import visit, words
+from tests.pages import press, visit, wait_for_job, words
 
 
 @pytest.fixture
@@ -21,24 +21,12 @@ def config(tmp_path, monkeypatch):
     background.acknowledge()
 
 
-def wait_for_job():
-    for thread in threading.enumerate():
-        if thread.name == "job":
-            thread.join(60)
-
-
 def fill(test, config, **changes):
     values = {"model": config.model, "sae": config.sae, "corpus": config.corpus} | changes
     for name, value in values.items():
         test.text_input(key=f"ExtractConfig_{name}").set_value(value)
     test.number_input(key="ExtractConfig_tokens").set_value(3000)
     return test.run()
-
-
-def press(test, label):
-    next(button for button in test.button if button.label == label).click().run()
-    assert not test.exception
-    return test
 
 
 def test_a_form_makes_an_extraction(engine, config):

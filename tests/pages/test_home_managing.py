@@ -1,7 +1,5 @@
 """Home manages extractions: rename, delete, and compare their labels. Recording mode."""
 
-import threading
-
 import pytest
 
 from mistudio import background
@@ -11,7 +9,7 @@ from mistudio.store.extractions import list_extractions
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label
 from mistudio.store.runs import create_run
-from tests.pages import html, visit, words
+from tests.pages import html, visit, wait_for_job, words
 from tests.pages.test_browse import name
 from tests.toy import add_toy_extraction
 
@@ -23,12 +21,6 @@ def no_job_left():
     yield
     wait_for_job()
     background.acknowledge()
-
-
-def wait_for_job():
-    for thread in threading.enumerate():
-        if thread.name == "job":
-            thread.join(60)
 
 
 def metrics(test):

@@ -9,7 +9,7 @@ from mistudio.store.features import FeatureFilter, get_feature
 from mistudio.store.labels import add_label, edit_label, history, judge_label
 from mistudio.store.scores import add_score
 from mistudio.ui import filters
-from tests.pages import html, visit, words
+from tests.pages import html, press, visit, words
 from tests.servers.openai_server import MODEL, OpenAIServer
 from tests.toy import add_toy_extraction
 
@@ -34,12 +34,6 @@ def label_all(engine, extraction_id, indices=range(4), scores=None):
 def stored(engine, extraction_id, index):
     with session(engine) as work:
         return get_feature(work, extraction_id, index)[1]
-
-
-def press(test, name):
-    next(button for button in test.button if button.label == name).click().run()
-    assert not test.exception
-    return test
 
 
 def shown(test):
