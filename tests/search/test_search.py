@@ -36,6 +36,11 @@ def features(work, extraction):
     return list(work.exec(select(Feature).where(Feature.extraction_id == extraction).order_by(Feature.index)))
 
 
+def rounded(hits):
+    """What equals these hits, up to what a product of a matrix rounds otherwise for another number of rows."""
+    return [(feature, label, pytest.approx(cosine, abs=1e-6)) for feature, label, cosine in hits]
+
+
 def label_toys(engine, extraction, texts):
     with session(engine) as work:
         for feature, text in zip(features(work, extraction), texts, strict=False):
@@ -210,8 +215,8 @@ def test_of_many_labels_the_nearest_are_found_by_their_signs(engine, database_ur
     exact = nearest(engine, toy, query, 5)
     for _from_store_then_from_file in range(2):
         other = open_store(database_url)
-        assert nearest(other, toy, query, 5, exact=2) == exact
-        assert nearest(other, toy, query, 5, exact=2, among=[exact[1][0]]) == exact[1:2]
+        assert nearest(other, toy, query, 5, exact=2) == rounded(exact)
+        assert nearest(other, toy, query, 5, exact=2, among=[exact[1][0]]) == rounded(exact[1:2])
         other.dispose()
     other = open_store(database_url)
     nearest(other, toy, query, 5, exact=2)
