@@ -40,6 +40,8 @@ PAGES = (
     ("pages/review.py", "Review", ":material/rate_review:"),
     ("pages/search.py", "Search", ":material/search:"),
 )
+# Search's other way; shown, and in the URL.
+FIRES = "What fires on a text"
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ def link(script: str, label: str, icon: str | None = None, *, extraction_id: int
     query = {"x": extraction_id, **params}
     st.page_link(script, label=label, icon=icon,
                  query_params={name: str(value) for name, value in query.items() if value not in (None, "")})
+
+
+def link_to_firing(here: Here, index: int) -> None:
+    """A link to Search, where a feature is tested on a text."""
+    link("pages/search.py", "Test on a text", ":material/bolt:", extraction_id=here.id, find=FIRES, f=index)
 
 
 def feature_in_url() -> int | None:
