@@ -66,6 +66,7 @@ def review(here: Here, queue: Queue, index: int, waiting: int) -> None:
             st.html(label_html(label))
             if label is not None and not label.verdict:
                 st.caption(markdown_safe(reasons(feature, new=new)))
+            link_to_firing(here, feature.index)
         edit_form(here, feature, label)
         wish = None
         with guard():
@@ -110,7 +111,6 @@ def evidence(here: Here, feature: Feature, label: Label | None) -> None:
     if numbers.open:
         with numbers:
             show_statistics(feature, key="review")
-    link_to_firing(here, feature.index)
 
 
 def steps(before: int | None, after: int | None) -> None:

@@ -73,6 +73,10 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     """The whole detail of a feature; only the open tab is worked out. ``go`` opens another feature."""
     st.html(label_html(label))
     st.caption(markdown_safe(facts(feature)))
+    with st.container(horizontal=True):
+        link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
+             f=feature.index)
+        link_to_firing(here, feature.index)
     examples, numbers, scores, past, related, note = st.tabs(TABS, key="tab", bind="query-params")
     if examples.open:
         with examples:
@@ -92,7 +96,3 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     if note.open:
         with note:
             show_note(here, feature, key=key)
-    with st.container(horizontal=True):
-        link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
-             f=feature.index)
-        link_to_firing(here, feature.index)

@@ -276,7 +276,7 @@ def close_on_the_labeled_browser(page: Page, pictures: Path, address: str, index
     page.goto(f"{address}/browse?f={index}")
     settled(page)
     expect(page.locator(".ms-label").first).to_have_text(text)
-    page.goto(f"{address}/browse?labels=Labeled&sort=Maximum&desc=true")
+    page.goto(f"{address}/browse?labels=Labeled&sort=Score&desc=true")
     open_row(page, 3)
     expect(page.get_by_text("No label yet")).to_have_count(0)
     shot(page, pictures, "6-browse-labeled")
