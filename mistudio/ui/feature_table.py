@@ -16,7 +16,7 @@ ROW_HEIGHT = 35  # pixels
 # By the name of what they sort by; what has none cannot be sorted by.
 COLUMNS = {
     "index": columns.NumberColumn("Index", width=55, format="%d"),
-    "label": columns.TextColumn("Label", width=180),
+    "label": columns.TextColumn("Label", width=170),
     "score": columns.NumberColumn("Score", width=58, format="%.2f",
                                   help="Of the label, on windows that no labeler saw."),
     "top tokens": columns.TextColumn("Top tokens", width=110,
