@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from mistudio.errors import StoreError
 from mistudio.store.counts import known_count
 from mistudio.store.filtering import LABELED, FeatureFilter, Sort, beside, matching, order, place
-from mistudio.store.tables import Extraction, Feature, FeatureExamples, Label
+from mistudio.store.tables import SAMPLED, Extraction, Feature, FeatureExamples, Label
 
 # Prepared once, for all features of a run: to build statements anew takes longer than to run them.
 _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
@@ -22,6 +22,8 @@ ALL = FeatureFilter()
 NEAR = 5000
 # More features than this are too many to read for a chart.
 MOST_CHARTED = 10_000
+# Up to so many features, all are looked at to draw those that match.
+SCANNED = 131_072
 TINY = 1e-30  # less than any density or activation of a feature that fired
 
 
@@ -118,7 +120,7 @@ class DensityGrid(NamedTuple):
     """How many features lie where: ``density`` and ``maximum`` are the edges of bins (float64 ``[bins + 1]``, even on a
     logarithmic scale), ``counts`` and ``labeled`` (int64 ``[bins, bins]``, density first) count all features in each
     and those with a label. Features that never fired are in none. ``one_in`` says of how many features one was read
-    and counted as that many: 1 of no more than ten thousand.
+    and counted as that many: 1 where all were.
     """
 
     density: np.ndarray
@@ -136,9 +138,12 @@ def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL,
         counted: how many match, where that is known.
     """
     one_in = 1 + (count_features(work, extraction_id, wanted) if counted is None else counted) // MOST_CHARTED
+    if known_count(work, extraction_id, ALL) > SCANNED:
+        # To find all that match takes as long as to read all there are: what the sample has of them is enough.
+        one_in = max(one_in, SAMPLED)
     fired = replace(wanted, min_density=wanted.min_density or TINY, min_activation=wanted.min_activation or TINY)
     query = matching(select(Feature.density, Feature.max_activation, col(Feature.label_state).in_(LABELED)),
-                     extraction_id, fired, "label_state", every=True, one_in=one_in)
+                     extraction_id, fired, "label_state", every=True, share=one_in)
     rows = work.exec(query).all()
     if not rows:
         return None

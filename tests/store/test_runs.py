@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mistudio.errors import StoreError
-from mistudio.store import Label, Run, items, runs, session
+from mistudio.store import Label, Run, items, plans, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.items import Outcome
 from mistudio.store.labels import current_label, edit_label, history
@@ -15,7 +15,7 @@ from mistudio.store.tables import RunItem, now
 @pytest.fixture
 def run_id(engine, toy):
     with session(engine) as work:
-        return runs.create_run(work, toy, {"provider": "embedded"}, items.plan_labels(work, toy, FeatureFilter())).id
+        return runs.create_run(work, toy, {"provider": "embedded"}, plans.plan_labels(toy, FeatureFilter())).id
 
 
 def pass_time(engine, run_id, seconds):
@@ -131,7 +131,7 @@ def test_a_run_that_nobody_took_up_can_be_resumed(engine, run_id):
 
 def test_an_interrupted_run_with_nothing_left_is_done(engine, toy):
     with session(engine) as work:
-        dead = items.plan_labels(work, toy, FeatureFilter(states=("dead",)))
+        dead = plans.plan_labels(toy, FeatureFilter(states=("dead",)))
         run_id = runs.create_run(work, toy, {}, dead).id
         runs.take_lease(work, run_id, "a")
     pass_time(engine, run_id, 31)
