@@ -1,6 +1,6 @@
 """Browse: features filtered, sorted and paged in SQL, beside their map or the detail of the chosen one.
 
-What draws tables and charts is imported where it is used: on a server that has just started, the page shows before that.
+What draws tables and charts is imported where it is used: on a server that has just started, the page shows before.
 """
 
 from html import escape

@@ -1,4 +1,4 @@
-"""The items of a run: which wait, and what came of each, stored in one transaction. Which there are: ``store.plans``."""
+"""The items of a run: which wait, and what came of each, in one transaction. ``store.plans`` says which there are."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -81,10 +81,11 @@ def _not_scored(judges: dict[str, str], again: bool) -> Skipped:
 
 
 def _has_score(method: str, judge: str) -> ColumnElement[bool]:
-    """Whether a feature's label has such a score on the test split; it has none where the feature holds no score."""
-    return col(Feature.score).is_not(None) & select(Score.id).where(
-        Score.label_id == Feature.label_id, Score.method == method, Score.judge == judge,
-        Score.split == "test").correlate(Feature).exists()
+    """Whether a feature's label has such a score on the test split."""
+    # What is known at once comes first: a judge that never scored, and a feature that holds no score.
+    found = select(Score.id).where(Score.method == method, Score.judge == judge)
+    own = found.where(Score.label_id == Feature.label_id, Score.split == "test").correlate(Feature)
+    return and_(found.exists(), col(Feature.score).is_not(None), own.exists())
 
 
 def _any(skipped: Skipped) -> ColumnElement[bool]:

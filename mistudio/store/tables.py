@@ -207,7 +207,10 @@ class Label(SQLModel, table=True):
     measured. ``disagreement`` is how far its latest detection and fuzzing scores lie apart, null without both.
     """
 
-    __table_args__ = (Index("ix_label_feature", "feature_id"), Index("ix_label_run", "run_id"))
+    __table_args__ = (
+        Index("ix_label_feature", "feature_id"), Index("ix_label_run", "run_id"),
+        Index("ix_label_answered", "provider", "id", "model", sqlite_where=text("seconds IS NOT NULL"),
+              postgresql_where=text("seconds IS NOT NULL")))
 
     id: int | None = Field(default=None, primary_key=True)
     feature_id: int = Field(foreign_key="feature.id", ondelete="CASCADE")
@@ -299,8 +302,11 @@ class Score(SQLModel, table=True):
     wrongly; ``evidence`` the seed and the ids of all windows. ``cost`` is US dollars, null when not known.
     """
 
+    __table_args__ = (Index("ix_score_label", "label_id", "method", "judge", "split"),
+                      Index("ix_score_judge", "method", "judge", "id"))
+
     id: int | None = Field(default=None, primary_key=True)
-    label_id: int = Field(foreign_key="label.id", ondelete="CASCADE", index=True)
+    label_id: int = Field(foreign_key="label.id", ondelete="CASCADE")
     run_id: int | None = Field(default=None, index=True)
     method: str
     judge: str = ""
