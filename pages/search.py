@@ -83,15 +83,12 @@ def results(here: Here, query: str, wanted: FeatureFilter) -> None:
         return
     st.markdown(f"**{len(hits)} feature{'s' if len(hits) != 1 else ''}**, best match first")
     for hit in hits:
-        with st.container(border=True):
-            text, action = st.columns([8, 1], vertical_alignment="center")
-            with text:
-                st.html(f'<div class="ms-label" style="font-size:1.05rem">{escape(hit.label)}</div>'
-                        f'<div class="ms-explanation">{escape(hit.explanation)}</div>'
-                        f'<div class="ms-by">{escape(facts(hit))}</div>'
-                        f'{chips_html((token, "") for token in hit.tokens)}')
-            with action:
-                link("pages/browse.py", "Open", ":material/open_in_full:", extraction_id=here.id, f=hit.index)
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.html(f'<div class="ms-label" style="font-size:1.05rem">{escape(hit.label)}</div>'
+                    f'<div class="ms-explanation">{escape(hit.explanation)}</div>'
+                    f'<div class="ms-by">{escape(facts(hit))}</div>'
+                    f'{chips_html((token, "") for token in hit.tokens)}')
+            link("pages/browse.py", "Open", ":material/open_in_full:", extraction_id=here.id, f=hit.index)
 
 
 def facts(hit: Hit) -> str:

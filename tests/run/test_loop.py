@@ -11,7 +11,7 @@ from mistudio.jobs.labeling import start_run
 from mistudio.jobs.work import work_run
 from mistudio.run import loop
 from mistudio.run.config import RunConfig
-from mistudio.store import Label, Run, items, runs, session
+from mistudio.store import Label, Run, items, plans, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.items import Outcome
 from mistudio.store.tables import RunItem, now
@@ -43,7 +43,7 @@ class Counting:
 
 def queue(engine, extraction_id):
     with session(engine) as work:
-        planned = items.plan_labels(work, extraction_id, FeatureFilter())
+        planned = plans.plan_labels(extraction_id, FeatureFilter())
         return runs.create_run(work, extraction_id, {}, planned).id
 
 
