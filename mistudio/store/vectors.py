@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
+import numpy as np
 from sqlalchemy import func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select, text
@@ -15,6 +16,11 @@ def fingerprint(work: Session, extraction_id: int) -> tuple[int, ...]:
     return tuple(value or 0 for value in work.exec(select(
         func.count(label), func.sum(label), func.sum((label % 8191) * (label % 131))).where(
             Feature.extraction_id == extraction_id, label.is_not(None))).one())
+
+
+def fingerprint_of(label_ids: np.ndarray) -> tuple[int, ...]:
+    """What ``fingerprint`` is of these current labels (ids ``[n]`` int64)."""
+    return len(label_ids), int(label_ids.sum()), int(((label_ids % 8191) * (label_ids % 131)).sum())
 
 
 def without_vector(work: Session, extraction_id: int, encoder: str,
