@@ -115,7 +115,8 @@ async def _drive(engine: Engine, crowd: Crowd, processes: dict[str, psutil.Proce
                 break
         await asyncio.sleep(0.2)
     lost, landed = _lost(engine, crowd), _landed(engine, run_id)
-    return Outcome(crowd.waits, crowd.refreshed, crowd.reloads, crowd.errors, len(crowd.writes), lost, 0, landed, took, memory, share)
+    return Outcome(crowd.waits, crowd.refreshed, crowd.reloads, crowd.errors, len(crowd.writes), lost, 0, landed, took,
+                   memory, share)
 
 
 async def _start_run(address: str) -> int:

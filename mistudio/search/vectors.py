@@ -31,8 +31,6 @@ EXACT = 131_072  # vectors in memory: 200 MB
 COMPARED = 1500  # labels whose vectors are read and compared, of those with like signs
 KEPT = 2
 MOST_NEW = 8192  # labels that came since all were read; of more, all are read again
-# Between two readings a run may store another label.
-TRIES = 3
 
 _cache: WeakKeyDictionary[Engine, OrderedDict] = WeakKeyDictionary()
 _lock, _loading = threading.Lock(), threading.Lock()
@@ -45,6 +43,9 @@ class Exact(NamedTuple):
     feature_ids: np.ndarray
     label_ids: np.ndarray
     matrix: np.ndarray
+
+    def and_also(self, more: "Exact") -> "Exact":
+        return Exact(*(np.concatenate(pair) for pair in zip(self, more, strict=True)))
 
     def nearest(self, query: np.ndarray, among: list[int] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Feature ids, label ids and similarities ``[n]`` of all, or of these features only; in no order."""
@@ -171,18 +172,32 @@ def _held(engine: Engine, extraction_id: int) -> Vectors | None:
 
 
 def _follow(engine: Engine, extraction_id: int, found: Vectors) -> bool:
-    """Take in the labels that came since. False where that does not make it the current ones: an older label is current
-    again, very many came, or some have no vector yet."""
-    for _try in range(TRIES):
-        with found.lock, session(engine) as work:
-            _add_new(work, extraction_id, found)
-            if isinstance(found.old, Codes):
-                return True
-            state = sql.fingerprint(work, extraction_id)
-            if state in (found.state, found.fingerprint()):
-                found.state = state
-                return len(found.new.label_ids) <= MOST_NEW
-    return False
+    """Take in what became current since. False where it is simpler to read all: very much did, or some labels have no
+    vector yet. A run may store labels all the while, so that the next search has these."""
+    with found.lock, session(engine) as work:
+        taken = _add_new(work, extraction_id, found)
+        if isinstance(found.old, Codes):
+            return True
+        if taken == AT_ONCE or len(found.new.label_ids) > MOST_NEW:
+            return False
+        state = sql.fingerprint(work, extraction_id, found.newest)
+        if state in (found.state, found.fingerprint()):
+            found.state = state
+            return True
+        return _add_older(work, extraction_id, found)
+
+
+def _add_older(work: Session, extraction_id: int, found: Vectors) -> bool:
+    """Take in older labels that are current again. False where too many are not here, or one has no vector."""
+    feature_ids, label_ids = sql.current_labels(work, extraction_id, found.newest)
+    lacking = ~np.isin(label_ids, np.concatenate([found.old.label_ids, found.new.label_ids]))
+    pairs = dict(zip(label_ids[lacking].tolist(), feature_ids[lacking].tolist(), strict=True))
+    read = sql.vectors_of(work, list(pairs), ENCODER) if len(pairs) <= AT_ONCE else {}
+    if len(read) < len(pairs):
+        return False
+    found.new = found.new.and_also(_exact([(pairs[label_id], label_id, vector) for label_id, vector in read.items()]))
+    found.state = sql.fingerprint_of(label_ids)
+    return True
 
 
 def _load(engine: Engine, extraction_id: int, exact: int) -> Vectors:
@@ -223,15 +238,17 @@ def _blocks(work: Session, extraction_id: int) -> Iterator[Exact]:
         yield _exact(rows)
 
 
-def _add_new(work: Session, extraction_id: int, found: Vectors) -> None:
-    """Take in the labels that came since; those that are no longer current do no harm."""
+def _add_new(work: Session, extraction_id: int, found: Vectors) -> int:
+    """Take in the labels that came since, and return how many these are, ``AT_ONCE`` at most. Those that are no longer
+    current do no harm."""
     newest = sql.newest_label(work)
     if newest == found.newest:
-        return
+        return 0
     rows = sql.labels_after(work, extraction_id, found.newest, ENCODER, AT_ONCE)
     bare = [(label_id, text, explanation) for _id, label_id, text, explanation, vector in rows if vector is None]
     made = dict(zip([label[0] for label in bare], _save(work, bare), strict=True)) if bare else {}
     known = set(found.old.label_ids[found.old.label_ids > found.newest].tolist())
-    added = _exact([(row[0], row[1], row[4] or made[row[1]].tobytes()) for row in rows if row[1] not in known])
-    found.new = Exact(*(np.concatenate(pair) for pair in zip(found.new, added, strict=True)))
+    found.new = found.new.and_also(_exact([
+        (row[0], row[1], row[4] or made[row[1]].tobytes()) for row in rows if row[1] not in known]))
     found.newest = rows[-1][1] if rows else newest
+    return len(rows)
