@@ -54,13 +54,15 @@ def serve(latency: float, pipe) -> None:
 
 @dataclass
 class Outcome:
-    """What came of it: waits in seconds by what was done, errors that people saw, writes that are not in the database
-    of those that were made, and so for the run's labels; resident memory in MB, and the processor's share, by time."""
+    """What came of it: waits in seconds by what was done, errors that people saw, clicks that did nothing, writes that
+    are not in the database although the page showed them as done, and so for the run's labels; resident memory in MB
+    over the time, and cores used by process."""
 
     waits: dict[str, list[float]]
     refreshed: list[float]
     reloads: int
     errors: list[str]
+    ignored: list[str]
     writes: int
     lost: list[str]
     asked: int
@@ -115,8 +117,8 @@ async def _drive(engine: Engine, crowd: Crowd, processes: dict[str, psutil.Proce
                 break
         await asyncio.sleep(0.2)
     lost, landed = _lost(engine, crowd), _landed(engine, run_id)
-    return Outcome(crowd.waits, crowd.refreshed, crowd.reloads, crowd.errors, len(crowd.writes), lost, 0, landed, took,
-                   memory, share)
+    return Outcome(crowd.waits, crowd.refreshed, crowd.reloads, crowd.errors, crowd.ignored, len(crowd.writes), lost, 0,
+                   landed, took, memory, share)
 
 
 async def _start_run(address: str) -> int:
@@ -167,6 +169,7 @@ def show(found: Outcome) -> None:
     print(f"{len(every) / found.seconds:.1f} actions a second over {found.seconds:.0f} s")
     print(f"pages that stayed half drawn and were asked for again: {found.reloads:,}")
     for what, texts in ((f"errors: {len(found.errors)}", found.errors),
+                        (f"clicks that did nothing: {len(found.ignored)}", found.ignored),
                         (f"writes: {found.writes:,} made, {len(found.lost)} lost", found.lost)):
         print("\n  ".join([what, *texts[:10]]))
     print(f"labels of the run: {found.asked:,} asked for, {found.labels:,} stored, "

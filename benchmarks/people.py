@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 
@@ -49,8 +49,8 @@ class Write:
 
 
 class Crowd:
-    """Everybody, and what came of it: waits in seconds by what was done, errors shown, writes. They work for so many
-    seconds, and until there are ``least`` writes."""
+    """Everybody, and what came of it: waits in seconds by what was done, errors shown, writes that the page then showed
+    as done, and clicks that did nothing. They work for so many seconds, and until there are ``least`` writes."""
 
     def __init__(self, address: str, features: int, people: int, seconds: float, think: float, least: int = 0):
         self.address, self.features, self.people = address, features, people
@@ -60,6 +60,7 @@ class Crowd:
         self.reloads = 0
         self.errors: list[str] = []
         self.writes: list[Write] = []
+        self.ignored: list[str] = []
         self.taken: set[int] = set()
 
     async def work(self) -> None:
@@ -126,9 +127,14 @@ class Person:
         self.crowd.waits[what].append(await action)
         self.crowd.errors += [f"person {self.number}, {what}: {text}" for text in self.tab.errors[seen:]]
 
-    async def write(self, what: str, action: Awaitable[float], index: int, value: str = "") -> None:
+    async def write(self, what: str, action: Awaitable[float], done: Callable[[], bool], value: str = "") -> None:
+        """``done`` says whether the page shows it as done."""
+        index = self.feature
         await self.timed(what, action)
-        self.crowd.writes.append(Write(what.split(": ")[1], index, value))
+        if done():
+            self.crowd.writes.append(Write(what.split(": ")[1], index, value))
+        else:
+            self.crowd.ignored.append(f"{what} of feature {index}")
 
     @property
     def feature(self) -> int | None:
@@ -169,7 +175,7 @@ class Person:
         if self.feature is None or not self.crowd.take(self.feature):
             await self.open_a_feature()
         else:
-            await self.write("Browse: star", self.tab.set("Star", True), self.feature)
+            await self.write("Browse: star", self.tab.set("Star", True), lambda: self.tab.widget("Star").value)
 
     async def note(self) -> None:
         if self.feature is None or self.feature in self.crowd.taken:
@@ -179,7 +185,8 @@ class Person:
         await self.pause()
         if self.crowd.take(self.feature):
             text = f"Seen by {self.number} after {len(self.crowd.writes)} others."
-            await self.write("Browse: note", self.tab.set("Note", text), self.feature, text)
+            await self.write("Browse: note", self.tab.set("Note", text),
+                             lambda: self.tab.shown("text_area")[0].value == text, text)
 
     async def go_on(self) -> None:
         await self.timed("Review: next", self.tab.press("Next"))
@@ -188,13 +195,15 @@ class Person:
         if "Approve" not in self.tab.buttons() or not self.crowd.take(self.feature):
             await self.go_on()
         else:
-            await self.write("Review: approve", self.tab.press("Approve"), self.feature)
+            before = self.feature
+            await self.write("Review: approve", self.tab.press("Approve"),
+                             lambda: self.feature != before or "Approve" not in self.tab.buttons())
 
     async def star_in_review(self) -> None:
         if "Star" not in self.tab.buttons() or not self.crowd.take(self.feature):
             await self.go_on()
         else:
-            await self.write("Review: star", self.tab.press("Star"), self.feature)
+            await self.write("Review: star", self.tab.press("Star"), lambda: "Unstar" in self.tab.buttons())
 
     async def edit(self) -> None:
         if not self.crowd.take(self.feature):
@@ -204,7 +213,8 @@ class Person:
         await self.pause()
         text = f"as {self.number} calls it, {len(self.crowd.writes)}"
         self.tab.fill("Label", text)
-        await self.write("Review: edit", self.tab.press("Save"), self.feature, text)
+        await self.write("Review: edit", self.tab.press("Save"),
+                         lambda: any(text in html.body for html in self.tab.shown("html")), text)
 
     async def search_a_word(self) -> None:
         await self.timed("Search: a word", self.tab.set("q", self.random.choice(WORDS)))

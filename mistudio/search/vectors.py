@@ -175,12 +175,14 @@ def _follow(engine: Engine, extraction_id: int, found: Vectors) -> bool:
     """Take in what became current since. False where it is simpler to read all: very much did, or some labels have no
     vector yet. A run may store labels all the while, so that the next search has these."""
     with found.lock, session(engine) as work:
-        taken = _add_new(work, extraction_id, found)
-        if isinstance(found.old, Codes):
+        rows = _newer(work, extraction_id, found)
+        # Read next to each other, with nothing that takes long between: else they would seldom go together.
+        state = None if isinstance(found.old, Codes) else sql.fingerprint(work, extraction_id, found.newest)
+        _add(work, found, rows)
+        if state is None:
             return True
-        if taken == AT_ONCE or len(found.new.label_ids) > MOST_NEW:
+        if len(rows) == AT_ONCE or len(found.new.label_ids) > MOST_NEW:
             return False
-        state = sql.fingerprint(work, extraction_id, found.newest)
         if state in (found.state, found.fingerprint()):
             found.state = state
             return True
@@ -238,17 +240,21 @@ def _blocks(work: Session, extraction_id: int) -> Iterator[Exact]:
         yield _exact(rows)
 
 
-def _add_new(work: Session, extraction_id: int, found: Vectors) -> int:
-    """Take in the labels that came since, and return how many these are, ``AT_ONCE`` at most. Those that are no longer
-    current do no harm."""
+def _newer(work: Session, extraction_id: int, found: Vectors) -> list[tuple[int, int, str, str, bytes | None]]:
+    """The labels that came since, ``AT_ONCE`` at most; they count as looked at now."""
     newest = sql.newest_label(work)
     if newest == found.newest:
-        return 0
+        return []
     rows = sql.labels_after(work, extraction_id, found.newest, ENCODER, AT_ONCE)
+    known = set(found.old.label_ids[found.old.label_ids > found.newest].tolist())
+    found.newest = rows[-1][1] if rows else newest
+    return [row for row in rows if row[1] not in known]
+
+
+def _add(work: Session, found: Vectors, rows: list[tuple[int, int, str, str, bytes | None]]) -> None:
+    """Take them in; those that are no longer current do no harm."""
+    if not rows:
+        return
     bare = [(label_id, text, explanation) for _id, label_id, text, explanation, vector in rows if vector is None]
     made = dict(zip([label[0] for label in bare], _save(work, bare), strict=True)) if bare else {}
-    known = set(found.old.label_ids[found.old.label_ids > found.newest].tolist())
-    found.new = found.new.and_also(_exact([
-        (row[0], row[1], row[4] or made[row[1]].tobytes()) for row in rows if row[1] not in known]))
-    found.newest = rows[-1][1] if rows else newest
-    return len(rows)
+    found.new = found.new.and_also(_exact([(row[0], row[1], row[4] or made[row[1]].tobytes()) for row in rows]))

@@ -19,6 +19,9 @@ ACTIVE = ("queued", "running")
 # The speed is that of the latest observations, as soon as they span so many seconds.
 OBSERVATIONS, SPAN = 60, 5.0
 FEW_SECONDS = 5
+# Seconds between two looks of each open page. Everyone who looks takes time from all others, and a click that meets a
+# look in the server can be lost.
+BUSY, IDLE = 4.0, 15.0
 
 
 def active_run(engine: Engine, extraction_id: int | None = None) -> Run | None:
@@ -67,7 +70,7 @@ def show_running(engine: Engine) -> None:
     found = _going_on(engine)
     job = background.status()
     busy = found is not None or (job is not None and job.running)
-    st.fragment(_panel, run_every=2.0 if busy else 15.0)(engine, [found])
+    st.fragment(_panel, run_every=BUSY if busy else IDLE)(engine, [found])
 
 
 def _going_on(engine: Engine) -> tuple[Run, dict[str, int]] | None:
