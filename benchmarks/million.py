@@ -5,8 +5,8 @@
 
 What is real: the schema, the distribution of densities and states, labels that combine the concepts of
 ``mistudio.demo.concepts`` with places, and their vectors: the mean of the encoder's vectors of both parts, with noise.
-What is left out: one feature in a hundred has examples, all the same; no score lists misjudged windows; no label keeps
-a prompt or a reply.
+What is left out: one feature in a hundred has examples (``--examples-of-one-in``), all the same; no score lists
+misjudged windows; no label keeps a prompt or a reply.
 """
 
 import json
@@ -46,19 +46,20 @@ def main(
     file: Annotated[Path, typer.Argument(help="The SQLite file to write; it must not be there yet.")],
     features: Annotated[int, typer.Option(help="How many.")] = 1_000_000,
     labeled: Annotated[float, typer.Option(help="Share of the live ones that get a label.")] = 0.95,
+    examples_of_one_in: Annotated[int, typer.Option(help="One in so many features has examples.", min=1)] = 100,
 ):
     if file.exists():
         raise typer.BadParameter(f"{file} is there already.")
     started = time.monotonic()
     engine = open_store(f"sqlite:///{file}")
-    make(engine, features, labeled)
+    make(engine, features, labeled, examples_of_one_in)
     engine.dispose()
     print(f"{features:,} features in {time.monotonic() - started:.0f} s, {file.stat().st_size / 1e9:.2f} GB")
 
 
-def make(engine, features: int, labeled: float) -> None:
+def make(engine, features: int, labeled: float, examples_of_one_in: int = 100) -> None:
     """Write the extraction. Indices are made at the end, as they are when a database is restored."""
-    made = Maker(features, labeled)
+    made = Maker(features, labeled, examples_of_one_in)
     with session(engine) as work:
         connection = work.connection()
         for index in FEATURES.indexes:
@@ -84,9 +85,9 @@ def make(engine, features: int, labeled: float) -> None:
 class Maker:
     """Rows by table, a batch at a time; the same numbers give the same rows."""
 
-    def __init__(self, features: int, labeled: float):
+    def __init__(self, features: int, labeled: float, examples_of_one_in: int):
         self.random = np.random.default_rng(0)
-        self.labeled = labeled
+        self.labeled, self.every = labeled, examples_of_one_in
         self.concepts = concepts()
         self.places = [f"in {period} {texts}" for period in PERIODS for texts in TEXTS]
         parts = encode([concept.label for concept in self.concepts] + self.places)
@@ -127,7 +128,7 @@ class Maker:
                 random.integers(0, len(self.words), 5))] if density[row] else []
             rows[FEATURES].append(self._feature(index, state[row], density[row], maximum[row], tokens)
                                   | (held(label, label_state[row]) if has[row] else UNLABELED))
-            if index % 100 == 0 and density[row]:
+            if index % self.every == 0 and density[row]:
                 rows[FeatureExamples.__table__].append({"feature_id": index + 1, "blob": self.examples})
             if not has[row]:
                 continue

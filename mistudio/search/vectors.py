@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -29,28 +30,50 @@ AT_ONCE = 512  # labels without a vector that a search computes by the way
 EXACT = 131_072  # vectors in memory: 200 MB
 COMPARED = 1500  # labels whose vectors are read and compared, of those with like signs
 KEPT = 2
+MOST_NEW = 8192  # labels that came since all were read; of more, all are read again
 
 _cache: WeakKeyDictionary[Engine, OrderedDict] = WeakKeyDictionary()
-_lock = threading.Lock()
+_lock, _loading = threading.Lock(), threading.Lock()
 
 
-@dataclass
-class Vectors:
-    """What is in memory of an extraction's labels: ``matrix`` ``[n, 384]`` float32 of the features and labels whose ids
-    are ``feature_ids`` and ``label_ids`` ``[n]`` int64; ``codes`` of the others, where there are too many.
-
-    ``state`` is the fingerprint it goes with, ``newest`` the last label id that was looked at, ``waiting`` how many
-    labels have no vector.
-    """
+class Exact(NamedTuple):
+    """``matrix`` ``[n, 384]`` float32 of the features and labels whose ids are ``feature_ids`` and ``label_ids``
+    ``[n]`` int64."""
 
     feature_ids: np.ndarray
     label_ids: np.ndarray
     matrix: np.ndarray
+
+    def and_also(self, more: "Exact") -> "Exact":
+        return Exact(*(np.concatenate(pair) for pair in zip(self, more, strict=True)))
+
+    def nearest(self, query: np.ndarray, among: list[int] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Feature ids, label ids and similarities ``[n]`` of all, or of these features only; in no order."""
+        rows = _places(self.feature_ids, among)
+        return self.feature_ids[rows], self.label_ids[rows], self.matrix[rows] @ query
+
+
+@dataclass
+class Vectors:
+    """What is in memory of an extraction's labels: ``old`` those that were current when all were read, in codes where
+    they are too many, and ``new`` those that became so since.
+
+    ``state`` is the fingerprint that was found to go with it, ``newest`` the last label id that was looked at,
+    ``waiting`` how many labels have no vector.
+    """
+
+    old: Exact | Codes
+    new: Exact
     state: tuple = ()
-    codes: Codes | None = None
     newest: int = 0
     waiting: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fingerprint(self) -> tuple[int, ...]:
+        """What the store's would be if each feature's current label were the newest that is here."""
+        newer = dict(zip(self.new.feature_ids.tolist(), self.new.label_ids.tolist(), strict=True))
+        kept = self.old.label_ids[~np.isin(self.old.feature_ids, list(newer))]
+        return sql.fingerprint_of(np.concatenate([kept, np.array(list(newer.values()), dtype=np.int64)]))
 
 
 def ensure_vectors(engine: Engine, extraction_id: int, progress: Callable[[int, int], None] | None = None,
@@ -97,13 +120,13 @@ def nearest(engine: Engine, extraction_id: int, query: np.ndarray, count: int,
         exact: of more labels than this, only the signs of their vectors are held in memory.
     """
     found = _current(engine, extraction_id, exact)
-    rows = _places(found.feature_ids, among)
-    feature_ids, label_ids, similar = found.feature_ids[rows], found.label_ids[rows], found.matrix[rows] @ query
-    if found.codes is not None:
+    new = found.new.nearest(query, among)
+    if isinstance(found.old, Exact):
+        old = found.old.nearest(query, among)
+    else:
         with session(engine) as work:
-            more = _by_codes(work, found.codes, query, max(COMPARED, count), among)
-        feature_ids, label_ids, similar = (np.concatenate(pair) for pair in zip(
-            (feature_ids, label_ids, similar), more, strict=True))
+            old = _by_codes(work, found.old, query, max(COMPARED, count), among)
+    feature_ids, label_ids, similar = (np.concatenate(pair) for pair in zip(new, old, strict=True))
     best = np.argsort(-similar, kind="stable")[:count]
     return [(int(feature_ids[row]), int(label_ids[row]), float(similar[row])) for row in best]
 
@@ -126,15 +149,14 @@ def _matrix(blobs: list[bytes]) -> np.ndarray:
 
 def _current(engine: Engine, extraction_id: int, exact: int = EXACT) -> Vectors:
     """The vectors as of now."""
-    with _lock:
-        found = _cache.setdefault(engine, OrderedDict()).get(extraction_id)
-    if found is not None and found.codes is not None:
-        _add_new(engine, extraction_id, found)
+    found = _held(engine, extraction_id)
+    if found is not None and _follow(engine, extraction_id, found):
         return found
-    with session(engine) as work:
-        state = sql.fingerprint(work, extraction_id)
-    if found is None or found.state != state:
-        found = _load(engine, extraction_id, state, exact)
+    with _loading:
+        other = _held(engine, extraction_id)
+        if other is not found and _follow(engine, extraction_id, other):
+            return other  # somebody else has just read them
+        found = _load(engine, extraction_id, exact)
         with _lock:
             entries = _cache.setdefault(engine, OrderedDict())
             entries[extraction_id] = found
@@ -144,21 +166,57 @@ def _current(engine: Engine, extraction_id: int, exact: int = EXACT) -> Vectors:
     return found
 
 
-def _load(engine: Engine, extraction_id: int, state: tuple, exact: int) -> Vectors:
+def _held(engine: Engine, extraction_id: int) -> Vectors | None:
+    with _lock:
+        return _cache.setdefault(engine, OrderedDict()).get(extraction_id)
+
+
+def _follow(engine: Engine, extraction_id: int, found: Vectors) -> bool:
+    """Take in what became current since. False where it is simpler to read all: very much did, or some labels have no
+    vector yet. A run may store labels all the while, so that the next search has these."""
+    with found.lock, session(engine) as work:
+        rows = _newer(work, extraction_id, found)
+        # Read next to each other, with nothing that takes long between: else they would seldom go together.
+        state = None if isinstance(found.old, Codes) else sql.fingerprint(work, extraction_id, found.newest)
+        _add(work, found, rows)
+        if state is None:
+            return True
+        if len(rows) == AT_ONCE or len(found.new.label_ids) > MOST_NEW:
+            return False
+        if state in (found.state, found.fingerprint()):
+            found.state = state
+            return True
+        return _add_older(work, extraction_id, found)
+
+
+def _add_older(work: Session, extraction_id: int, found: Vectors) -> bool:
+    """Take in older labels that are current again. False where too many are not here, or one has no vector."""
+    feature_ids, label_ids = sql.current_labels(work, extraction_id, found.newest)
+    lacking = ~np.isin(label_ids, np.concatenate([found.old.label_ids, found.new.label_ids]))
+    pairs = dict(zip(label_ids[lacking].tolist(), feature_ids[lacking].tolist(), strict=True))
+    read = sql.vectors_of(work, list(pairs), ENCODER) if len(pairs) <= AT_ONCE else {}
+    if len(read) < len(pairs):
+        return False
+    found.new = found.new.and_also(_exact([(pairs[label_id], label_id, vector) for label_id, vector in read.items()]))
+    found.state = sql.fingerprint_of(label_ids)
+    return True
+
+
+def _load(engine: Engine, extraction_id: int, exact: int) -> Vectors:
+    with session(engine) as work:
+        # Whatever a run stores from here on is taken in afterwards.
+        newest, state = sql.newest_label(work), sql.fingerprint(work, extraction_id)
     ensure_vectors(engine, extraction_id, most=AT_ONCE)
     with session(engine) as work:
-        newest = sql.newest_label(work)
         if state[0] > exact:
             return _load_many(work, extraction_id, state, newest)
         rows = [row for block in sql.load_vectors(work, extraction_id, ENCODER) for row in block]
-    missing = state[0] - len(rows)
-    # What could not see every vector (another thread still computes them) must not be taken for whole.
-    return Vectors(*_arrays(rows), state=() if missing else state, newest=newest, waiting=missing)
+    return Vectors(_exact(rows), _exact([]), newest=newest, waiting=max(0, state[0] - len(rows)))
 
 
-def _arrays(rows: list[tuple[int, int, bytes]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _exact(rows: list[tuple[int, int, bytes]]) -> Exact:
     ids, labels = (np.array([row[at] for row in rows], dtype=np.int64) for at in (0, 1))
-    return ids, labels, _matrix([row[2] for row in rows])
+    return Exact(ids, labels, _matrix([row[2] for row in rows]))
 
 
 def _load_many(work: Session, extraction_id: int, state: tuple, newest: int) -> Vectors:
@@ -174,23 +232,29 @@ def _load_many(work: Session, extraction_id: int, state: tuple, newest: int) -> 
             codes.save(path, key)
         except OSError as error:  # it is searched all the same, and the next process makes them anew
             log.warning("the codes of %s cannot be kept in %s: %s", extraction.name, path, error)
-    return Vectors(*_arrays([]), state=state, codes=codes, newest=newest, waiting=state[0] - len(codes))
+    return Vectors(codes, _exact([]), newest=newest, waiting=state[0] - len(codes))
 
 
-def _blocks(work: Session, extraction_id: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _blocks(work: Session, extraction_id: int) -> Iterator[Exact]:
     for rows in sql.load_vectors(work, extraction_id, ENCODER):
-        yield _arrays(rows)
+        yield _exact(rows)
 
 
-def _add_new(engine: Engine, extraction_id: int, found: Vectors) -> None:
-    """Take in the labels that came since; those that are no longer current do no harm."""
-    with found.lock, session(engine) as work:
-        if sql.newest_label(work) == found.newest:
-            return
-        rows = sql.labels_after(work, extraction_id, found.newest, ENCODER, AT_ONCE)
-        bare = [(label_id, text, explanation) for _id, label_id, text, explanation, vector in rows if vector is None]
-        made = dict(zip([label[0] for label in bare], _save(work, bare), strict=True)) if bare else {}
-        added = _arrays([(row[0], row[1], row[4] or made[row[1]].tobytes()) for row in rows])
-        found.feature_ids, found.label_ids, found.matrix = (np.concatenate(pair) for pair in zip(
-            (found.feature_ids, found.label_ids, found.matrix), added, strict=True))
-        found.newest = rows[-1][1] if rows else sql.newest_label(work)
+def _newer(work: Session, extraction_id: int, found: Vectors) -> list[tuple[int, int, str, str, bytes | None]]:
+    """The labels that came since, ``AT_ONCE`` at most; they count as looked at now."""
+    newest = sql.newest_label(work)
+    if newest == found.newest:
+        return []
+    rows = sql.labels_after(work, extraction_id, found.newest, ENCODER, AT_ONCE)
+    known = set(found.old.label_ids[found.old.label_ids > found.newest].tolist())
+    found.newest = rows[-1][1] if rows else newest
+    return [row for row in rows if row[1] not in known]
+
+
+def _add(work: Session, found: Vectors, rows: list[tuple[int, int, str, str, bytes | None]]) -> None:
+    """Take them in; those that are no longer current do no harm."""
+    if not rows:
+        return
+    bare = [(label_id, text, explanation) for _id, label_id, text, explanation, vector in rows if vector is None]
+    made = dict(zip([label[0] for label in bare], _save(work, bare), strict=True)) if bare else {}
+    found.new = found.new.and_also(_exact([(row[0], row[1], row[4] or made[row[1]].tobytes()) for row in rows]))

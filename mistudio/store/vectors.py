@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
+import numpy as np
 from sqlalchemy import func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select, text
@@ -9,12 +10,29 @@ from sqlmodel import Session, col, select, text
 from mistudio.store.tables import Feature, Label, LabelVector
 
 
-def fingerprint(work: Session, extraction_id: int) -> tuple[int, ...]:
-    """Changes whenever the set of current labels does: their count and two sums over their ids. An index has it all."""
+def fingerprint(work: Session, extraction_id: int, newest: int | None = None) -> tuple[int, ...]:
+    """Changes whenever the set of current labels does: their count and two sums over their ids. An index has it all.
+
+    Args:
+        newest: leave out labels with a larger id.
+    """
     label = col(Feature.label_id)
-    return tuple(value or 0 for value in work.exec(select(
-        func.count(label), func.sum(label), func.sum((label % 8191) * (label % 131))).where(
-            Feature.extraction_id == extraction_id, label.is_not(None))).one())
+    query = select(func.count(label), func.sum(label), func.sum((label % 8191) * (label % 131))).where(
+        Feature.extraction_id == extraction_id, label.is_not(None) if newest is None else label <= newest)
+    return tuple(value or 0 for value in work.exec(query).one())
+
+
+def fingerprint_of(label_ids: np.ndarray) -> tuple[int, ...]:
+    """What ``fingerprint`` is of these current labels (ids ``[n]`` int64)."""
+    return len(label_ids), int(label_ids.sum()), int(((label_ids % 8191) * (label_ids % 131)).sum())
+
+
+def current_labels(work: Session, extraction_id: int, newest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of features and of their current labels, ``[n]`` int64 each; not of labels with a larger id."""
+    rows = work.exec(select(Feature.id, Feature.label_id).where(
+        Feature.extraction_id == extraction_id, col(Feature.label_id) <= newest)).all()
+    ids = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 2)
+    return ids[:, 0], ids[:, 1]
 
 
 def without_vector(work: Session, extraction_id: int, encoder: str,

@@ -7,7 +7,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from mistudio.score.report import Report, report
+from mistudio.score.report import MOST_READ, Report, report
 from mistudio.settings import settings
 from mistudio.store.engine import open_store
 from mistudio.store.examples import Examples, load_examples, load_vocabulary
@@ -52,10 +52,13 @@ def examples_of(opened: Engine, feature: Feature) -> Examples | None:
 
 def quality_of(opened: Engine, extraction: Extraction) -> Report:
     """What the scores of the current labels say, read anew when a score or a count of labels is another, and after a
-    minute."""
+    minute. Of so many features that only some are drawn, after a minute alone: while a run goes on, each visitor would
+    else read them again for what chance changes more than the newest labels do."""
     with Session(opened) as work:
-        counts = asdict(coverage(work, extraction.id))
-        return _quality(str(opened.url), extraction.id, newest_score(work), counts, opened)
+        newest, counts = newest_score(work), asdict(coverage(work, extraction.id))
+        if counts["features"] > MOST_READ:
+            newest, counts = min(newest, 1), {}
+        return _quality(str(opened.url), extraction.id, newest, counts, opened)
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner=False)

@@ -19,6 +19,9 @@ ACTIVE = ("queued", "running")
 # The speed is that of the latest observations, as soon as they span so many seconds.
 OBSERVATIONS, SPAN = 60, 5.0
 FEW_SECONDS = 5
+# Seconds between two looks of each open page. Everyone who looks takes time from all others, and a click that meets a
+# look in the server can be lost.
+BUSY, IDLE = 4.0, 15.0
 
 
 def active_run(engine: Engine, extraction_id: int | None = None) -> Run | None:
@@ -64,35 +67,49 @@ def time_left(run: Run, counts: dict[str, int], rate: float) -> str:
 
 def show_running(engine: Engine) -> None:
     """In the sidebar: progress of the running job, kept up to date; the end of it when it ends under one's eyes."""
-    run = active_run(engine)
-    if run is not None:
-        st.session_state["watched_run"] = run.id
+    found = _going_on(engine)
     job = background.status()
-    busy = run is not None or (job is not None and job.running)
-    st.fragment(_panel, run_every=2.0 if busy else 15.0)(engine)
+    busy = found is not None or (job is not None and job.running)
+    st.fragment(_panel, run_every=BUSY if busy else IDLE)(engine, [found])
 
 
-def _panel(engine: Engine) -> None:
+def _going_on(engine: Engine) -> tuple[Run, dict[str, int]] | None:
+    """The run that is going on, and its items by state."""
+    run = active_run(engine)
+    if run is None:
+        return None
+    with session(engine) as work:
+        return run, run_counts(work, run.id)
+
+
+@st.cache_resource(ttl=1.0, max_entries=8, show_spinner=False)
+def _lately_going_on(url: str, _engine: Engine) -> tuple[Run, dict[str, int]] | None:
+    """The same for all visitors, so that the database is not asked once for each of them."""
+    return _going_on(_engine)
+
+
+def _panel(engine: Engine, fresh: list[tuple[Run, dict[str, int]] | None]) -> None:
+    """``fresh`` is what the page has just read. It is taken away: later this runs alone, again and again."""
     job = background.status()
     if job is not None and job.running:
         with st.container(border=True, gap="small"):
             st.progress(min(max(job.fraction, 0.0), 1.0), text=markdown_safe(f"{job.title}: {job.step}"))
-    _run_panel(engine)
+    _run_panel(engine, fresh.pop() if fresh else _lately_going_on(str(engine.url), engine))
 
 
-def _run_panel(engine: Engine) -> None:
-    run = active_run(engine)
+def _run_panel(engine: Engine, found: tuple[Run, dict[str, int]] | None) -> None:
     watched = st.session_state.get("watched_run")
-    if run is None and watched is None:
+    if found is None and watched is None:
         return
     try:
-        with session(engine) as work:
-            run = run or get_run(work, watched)
-            counts = run_counts(work, run.id)
+        if found is None:
+            with session(engine) as work:
+                found = get_run(work, watched), run_counts(work, watched)
     except MistudioError:
         # The run was deleted with its extraction: there is nothing left to watch.
         del st.session_state["watched_run"]
         return
+    run, counts = found
     st.session_state["watched_run"] = run.id
     finished, total = progress_of(counts)
     failed = [f"{counts['failed']:,} failed"] if counts["failed"] else []

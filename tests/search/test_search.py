@@ -18,7 +18,7 @@ from mistudio.search.vectors import ensure_vectors, nearest, waiting
 from mistudio.settings import settings as product_settings
 from mistudio.store import Feature, Label, open_store, session
 from mistudio.store.filtering import FeatureFilter
-from mistudio.store.labels import add_label, edit_label, judge_label
+from mistudio.store.labels import add_label, current_label, edit_label, judge_label, point_to
 from mistudio.store.search import read_terms, token_hits, word_hits
 from tests.search.quality import RUBBISH, WANTED, measure, plant, planted_labels, shares_a_word, tuned_on
 from tests.toy import add_toy_extraction
@@ -225,6 +225,43 @@ def test_of_many_labels_the_nearest_are_found_by_their_signs(engine, database_ur
         add_label(work, Label(feature_id=added.id, text="kittens", origin="llm"))
     assert nearest(other, toy, query, 1, exact=2)[0][0] == added.id
     other.dispose()
+
+
+def rounded(found):
+    """Products of matrices of other sizes differ in their last digits."""
+    return [(feature_id, label_id, pytest.approx(similar, abs=1e-6)) for feature_id, label_id, similar in found]
+
+
+def test_labels_that_land_are_taken_in_without_reading_the_others_again(engine, toy):
+    """A search while a run stores ten labels a second must not read a hundred thousand vectors each time."""
+    label_toys(engine, toy, ["digits of years", "Python keywords", "words about cats"])
+    query = encode(["kittens"])[0]
+    with session(engine) as work:
+        cats, new, dogs = (features(work, toy)[at] for at in (2, 6, 7))
+        before = current_label(work, cats.id)
+    assert nearest(engine, toy, query, 1)[0][0] == cats.id
+    said = []
+    event.listen(engine, "before_cursor_execute", lambda _connection, _cursor, sql, *_rest: said.append(sql))
+
+    def best_current() -> tuple[int, int]:
+        found = nearest(engine, toy, query, 10)
+        with session(engine) as work:
+            return next((feature_id, label_id) for feature_id, label_id, _similar in found
+                        if current_label(work, feature_id).id == label_id)
+
+    for feature, text, best in ((new, "young cats", new), (dogs, "dogs", new), (new, "court terms", cats)):
+        with session(engine) as work:
+            add_label(work, Label(feature_id=feature.id, text=text, origin="llm"))
+        assert best_current()[0] == best.id
+    reading = [sql for sql in said if "JOIN labelvector" in sql and "label.id >" not in sql]
+    assert not reading, reading
+
+    with session(engine) as work:
+        add_label(work, Label(feature_id=cats.id, text="laws", origin="llm"))
+    assert best_current()[0] != cats.id
+    with session(engine) as work:
+        point_to(work, cats.id, before.id)
+    assert best_current() == (cats.id, before.id), "an older label that is current again"
 
 
 @pytest.mark.parametrize("left", [b"", b"PK\x03\x04 cut off", b"not a zip file"])
