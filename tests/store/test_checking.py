@@ -1,9 +1,11 @@
 """What is wrong with a database is told, and nothing in it is changed by looking."""
 
+from pathlib import Path
+
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy import create_engine, make_url, text
 
 from mistudio.errors import StoreError
 from mistudio.store.checking import look_at
@@ -13,22 +15,22 @@ from mistudio.store.engine import MIGRATIONS, open_store
 @pytest.fixture
 def plain(database_url):
     """The database without anything of ours around it."""
-    url = make_url(database_url)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    engine = create_engine(url)
+    engine = create_engine(make_url(database_url).set(
+        drivername="sqlite" if database_url.startswith("sqlite") else "postgresql+psycopg"))
     yield engine
     engine.dispose()
 
 
-def downgraded(plain, revision):
-    """Empty, or of an earlier version."""
+def emptied(plain, revision=None):
+    """Nothing in it, or what an earlier version made."""
+    if plain.dialect.name == "sqlite":
+        Path(plain.url.database).unlink()
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with plain.begin() as connection:
-        for table in reversed(inspect(connection).get_table_names()):
-            connection.execute(text(f'DROP TABLE IF EXISTS "{table}"' + (
-                " CASCADE" if plain.dialect.name == "postgresql" else "")))
+        if plain.dialect.name == "postgresql":
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
         if revision:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
@@ -41,13 +43,13 @@ def test_one_of_this_version_is_current(database_url):
 
 
 def test_an_earlier_version_is_told_and_not_upgraded(database_url, plain):
-    downgraded(plain, "0001")
+    emptied(plain, "0001")
     assert look_at(database_url).state == look_at(database_url).state == "old"
     assert "0001" in look_at(database_url).text
 
 
 def test_an_empty_one_is_new_and_stays_empty(database_url, plain):
-    downgraded(plain, None)
+    emptied(plain)
     assert look_at(database_url).state == look_at(database_url).state == "new"
 
 
