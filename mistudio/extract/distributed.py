@@ -120,5 +120,5 @@ def _connect(ray, config: ExtractConfig) -> None:
         ray.init(address=config.address, log_to_driver=False, configure_logging=False)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise MistudioError(f"The Ray cluster at {config.address} cannot be reached: {error}",
-                            "Start one with: ray start --head. If it has a token, set RAY_AUTH_MODE=token here too, and "
-                            "copy the token (docs/hosting/ray.md).") from error
+                            "Start one with: ray start --head. If it has a token, set RAY_AUTH_MODE=token here too "
+                            "(docs/hosting/ray.md).") from error
