@@ -14,11 +14,12 @@ from mistudio.settings import settings
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def open_store(url: str | None = None) -> Engine:
+def open_store(url: str | None = None, *, upgrade: bool = True) -> Engine:
     """Open (and create or upgrade) the database.
 
     Args:
         url: SQLAlchemy URL; the settings' database when not given.
+        upgrade: without it the database must be there, and stays as it is.
 
     Raises:
         StoreError: the URL is wrong, the server cannot be reached, or the file is not a mistudio database.
@@ -28,13 +29,16 @@ def open_store(url: str | None = None) -> Engine:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
+        if upgrade and parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         # A run's threads hold a connection each while they work out what to show; the pool's usual 15 are too few.
         engine = create_engine(parsed, max_overflow=-1)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_pragmas)
-        _upgrade(engine)
+        if upgrade:
+            _upgrade(engine)
+        else:
+            engine.connect().close()
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StoreError(f"The database URL {_shown(url)!r} is not valid.",
                          "Use sqlite:///path/to/file.db or postgresql://user@host/name.") from error
