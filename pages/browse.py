@@ -1,6 +1,5 @@
 """Browse: features filtered, sorted and paged in SQL, beside their map or the detail of the chosen one."""
 
-from html import escape
 
 import streamlit as st
 
@@ -12,7 +11,7 @@ from mistudio.ui.feature_map import show_map
 from mistudio.ui.feature_table import show_table
 from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
 from mistudio.ui.sharing import show_sharing
-from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.tokens import html_safe, markdown_safe
 
 ROWS = 50
 
@@ -42,7 +41,7 @@ def order_bar(wanted: FeatureFilter, matching: int, total: int) -> tuple[str, bo
     with st.container(horizontal=True, vertical_alignment="center"):
         number = f"{total:,} features" if matching == total else f"{matching:,} of {total:,} features"
         st.markdown(f"**{number}**", width="content")
-        said = escape(filters.in_words(wanted)) if wanted != FeatureFilter() else ""
+        said = html_safe(filters.in_words(wanted)) if wanted != FeatureFilter() else ""
         st.html(f'<div class="ms-small ms-one-line" title="{said}">{said}</div>')
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             st.caption("Sort by", width="content")

@@ -25,6 +25,9 @@ warnings.filterwarnings("ignore", "invalid escape sequence", module="<unknown>")
 KINDS = ("token", "code", "punctuation", "number", "domain", "structure", "concept", "other")
 # Far above any honest answer (100 tokens); beyond it a reply is a loop of the model, and costly to search.
 LONGEST_REPLY, LONGEST_OBJECT, DEEPEST = 100_000, 8_000, 4
+LONGEST_LABEL = 200  # characters; eight long words are half of that
+# Characters that cannot be seen or turn the text around them; joiners make letters and emoji of several signs.
+_UNSEEN, _JOINERS = ("Cc", "Cf", "Cs"), "\u200c\u200d"
 _REFUSAL = re.compile(r"\s*(i['’]?m (very |so )?sorry|i am sorry|sorry,|i can(no|['’])t|i am (not able|unable)"
                       r"|i['’]m (not able|unable)|as an ai\b|i (must|have to) (decline|refuse))", re.IGNORECASE)
 # With what a slip may have put between a key and its colon.
@@ -209,6 +212,9 @@ def _answer(value: dict) -> LabelAnswer:
     words = len(label.split())
     if words > MAX_WORDS:
         raise ReplyError(f"The label has {words} words; at most {MAX_WORDS} are allowed.", "wrong schema")
+    if len(label) > LONGEST_LABEL:
+        raise ReplyError(f"The label has {len(label):,} characters; at most {LONGEST_LABEL} are allowed.",
+                         "wrong schema")
     kind = _line(value.get("kind")).lower()
     return LabelAnswer(label=label, explanation=_line(value.get("explanation")),
                        kind=kind if kind in KINDS else "other" if kind else "",
@@ -216,11 +222,16 @@ def _answer(value: dict) -> LabelAnswer:
 
 
 def _line(value: object) -> str:
-    """Text on one line, without control characters; "" for what is not text."""
+    """Text on one line, of characters that can be seen; "" for what is not text."""
     if not isinstance(value, str):
         return ""
-    plain = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in value)
-    return " ".join("".join(plain).split())
+    plain = "".join(_seen(char) for char in value)
+    return " ".join(plain.split()) if plain.strip(_JOINERS) else ""
+
+
+def _seen(char: str) -> str:
+    category = unicodedata.category(char)
+    return char if category not in _UNSEEN or char in _JOINERS else "" if category == "Cf" else " "
 
 
 def _confidence(value: object) -> float | None:

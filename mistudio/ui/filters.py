@@ -9,6 +9,7 @@ from mistudio.errors import StoreError
 from mistudio.label.answer import KINDS
 from mistudio.label.config import PROVIDERS
 from mistudio.store.features import FeatureFilter
+from mistudio.store.filtering import LONGEST_QUERY
 
 # What is shown is also what stands in the URL, so the shown words must not change.
 LABEL_STATES = ("Any", "Unlabeled", "Labeled", "Unreviewed", "Approved", "Rejected", "Human", "Scored", "Unscored")
@@ -30,6 +31,7 @@ def filter_bar() -> FeatureFilter:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Text in label", key="text", bind="query-params", placeholder="for example: number",
                              help="Words of a label or an explanation, or how they begin.", live="400ms", width=220,
+                             max_chars=LONGEST_QUERY,
                              on_change=first_page)
         labels = st.selectbox("Label state", LABEL_STATES, key="labels", bind="query-params", width=140,
                               on_change=first_page,

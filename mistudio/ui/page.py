@@ -5,6 +5,7 @@ choice of extraction and the running job are all set here and nowhere else.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from mistudio.store.extractions import list_extractions
 from mistudio.store.tables import Extraction
 from mistudio.ui import resources
 from mistudio.ui.running import show_running
-from mistudio.ui.tokens import STYLE, markdown_safe
+from mistudio.ui.tokens import STYLE, markdown_safe, readable
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +121,13 @@ def feature_in_url() -> int | None:
         StoreError: it is no number.
     """
     text = st.query_params.get("f", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise StoreError(f"{text!r} is not a feature index.", "Use a whole number, for example ?f=12.")
+    if text and not _is_number(text):
+        raise StoreError(f"{text[:40]!r} is not a feature index.", "Use a whole number, for example ?f=12.")
     return int(text) if text else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _sidebar(engine: Engine, extractions: list[Extraction]) -> Extraction | None:
@@ -143,9 +148,9 @@ def _picker(extractions: list[Extraction]) -> Extraction | None:
     by_id = {found.id: found for found in extractions}
     names = told_apart(extractions)
     wanted = st.query_params.get("x", "")
-    if wanted and (not wanted.isdigit() or int(wanted) not in by_id):
+    if wanted and (not _is_number(wanted) or int(wanted) not in by_id):
         del st.query_params["x"]
-        st.warning(f"There is no extraction {markdown_safe(wanted)}. The newest is shown.")
+        st.warning(f"There is no extraction {markdown_safe(wanted[:40])}. The newest is shown.")
         wanted = ""
     st.session_state["extraction"] = int(wanted) if wanted else extractions[0].id
     picked = st.selectbox("Extraction", list(by_id), key="extraction", on_change=_picked,
@@ -157,9 +162,9 @@ def _picker(extractions: list[Extraction]) -> Extraction | None:
 
 def told_apart(extractions: list[Extraction]) -> dict[int, str]:
     """A name for each extraction, by id; those that share one with another get their number too."""
-    names = [found.name for found in extractions]
-    return {found.id: found.name if names.count(found.name) == 1 else f"{found.name} ({found.id})"
-            for found in extractions}
+    names = {found.id: " ".join(readable(found.name).split()) for found in extractions}
+    several = Counter(names.values())
+    return {number: name if several[name] == 1 else f"{name} ({number})" for number, name in names.items()}
 
 
 def _picked() -> None:
