@@ -56,11 +56,14 @@ def answer_schema() -> dict:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-def parse_reply(raw: str | None) -> LabelAnswer:
+def parse_reply(raw: str | None, evidence: str = "") -> LabelAnswer:
     """The answer in a reply.
 
+    Args:
+        evidence: what the model was shown; an answer that only repeats what stands in there is none.
+
     Raises:
-        ReplyError: of kind ``empty``, ``prose``, ``truncated``, ``wrong schema`` or ``refusal``.
+        ReplyError: of kind ``empty``, ``prose``, ``truncated``, ``wrong schema``, ``refusal`` or ``evidence``.
     """
     text = _after_thinking(raw or "")
     if not text.strip():
@@ -80,6 +83,8 @@ def parse_reply(raw: str | None) -> LabelAnswer:
     # does a key outside the object: that may stand inside the explanation of an answer whose own brace is missing.
     if len({answer.label for answer in found}) > 1 or (found and _KEY.search(outside)):
         raise ReplyError("The reply holds several different labels.", "wrong schema")
+    if found and _stands_in(found[-1].label, evidence):
+        raise ReplyError("The reply repeats an answer that stands in the evidence.", "evidence")
     if found:
         return found[-1]
     if _KEY.search(text) or _is_json(text):
@@ -87,6 +92,15 @@ def parse_reply(raw: str | None) -> LabelAnswer:
     if _REFUSAL.match(text):
         raise ReplyError("The model refused to answer.", "refusal")
     raise ReplyError("The reply is prose, not the JSON that was asked for.", "prose")
+
+
+def _stands_in(label: str, evidence: str) -> bool:
+    """Whether a text of the evidence is written like an answer with this label, marked or not."""
+    if not re.search("label", evidence, re.IGNORECASE):
+        return False
+    plain = evidence.replace("<<", "").replace(">>", "").replace("\\", "")
+    written = r'''["']label["']\s*:\s*["']\s*''' + re.escape(label) + r'''\s*["']'''
+    return re.search(written, plain, re.IGNORECASE) is not None
 
 
 def json_values(raw: str | None) -> Iterator[object]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 from sqlalchemy import Engine
@@ -25,6 +26,8 @@ from mistudio.ui.tokens import STYLE, markdown_safe, readable
 log = logging.getLogger(__name__)
 
 SIDEBAR_WIDTH = 232  # pixels
+# A picture of our own: the browser fetches the icons that Streamlit knows by name from another host.
+ICON = Path(__file__).with_name("icon.svg")
 # For a video: larger type, and nothing of the tool it is made with.
 RECORDING = """
 <style>
@@ -83,7 +86,7 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
         title: the page's name in the navigation.
         needs_extraction: without one, say so and stop before the body.
     """
-    st.set_page_config(page_title=f"{title} · mistudio", page_icon=":material/neurology:", layout="wide",
+    st.set_page_config(page_title=f"{title} · mistudio", page_icon=ICON, layout="wide",
                        initial_sidebar_state=SIDEBAR_WIDTH)
     st.html(STYLE + RECORDING if settings().recording else STYLE)
     here = None

@@ -210,6 +210,7 @@ def chips_html(pairs: Iterable[tuple[str, str]]) -> str:
 
 def markdown_safe(text: str) -> str:
     """Text from elsewhere for widgets that read Markdown, on one line: every sign that could format, link or embed is
-    escaped."""
+    escaped, and addresses, which become links all the same, are broken where nobody sees it."""
     line = " ".join(readable(text).split())
+    line = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", "\N{WORD JOINER}", line, flags=re.IGNORECASE)
     return re.sub(r"([\\`*_{}\[\]()#+\-.!$:|<>~^&=@])", r"\\\1", line)
