@@ -3,13 +3,12 @@
 import gzip
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from mistudio.batch.replies import read_line
-from mistudio.errors import MistudioError
 from mistudio.exchange.imports import import_features
 from mistudio.exchange.labels import import_bytes
 from mistudio.exchange.neuronpedia_export import export_neuronpedia
@@ -123,7 +122,7 @@ class Stored:
             for index, text in enumerate(("closing brackets", "=SUM(A1)", "<script>", "c++ 'quoted'", "日本", "-")):
                 feature, _label = get_feature(work, extraction, index)
                 add_label(work, Label(feature_id=feature.id, text=text, explanation="why \\ % _", origin="llm"))
-        export_neuronpedia(engine, extraction, folder / "real")
+        export_neuronpedia(engine, extraction, folder / "real", FeatureFilter(indices=(0, 5)))
         source = next(path.parent for path in (folder / "real").glob("*/*/features"))
         self.source = {path.relative_to(source).as_posix(): path.read_bytes()
                        for path in sorted(source.rglob("*")) if path.is_file()}
@@ -185,16 +184,3 @@ def _batch(by: random.Random, data: bytes) -> bytes:
     at = by.randrange(len(lines))
     lines[at] = json_bytes(by, broken_json(by, json.loads(lines[at])))
     return gzip.compress(b"\n".join(lines), 1)
-
-
-Target = Callable[[random.Random], None]
-
-
-def attempt(target: Target, by: random.Random) -> str:
-    """What came of one case: ``read``, or the name of our own error; any other is raised."""
-    try:
-        target(by)
-    except MistudioError as error:
-        assert error.message and len(error.message) < 1000, f"{len(error.message)} characters of message"
-        return type(error).__name__
-    return "read"
