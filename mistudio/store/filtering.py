@@ -63,7 +63,7 @@ class FeatureFilter:
         for name in ("labels", "text", "kind", "origin", "provider"):
             if getattr(self, name):
                 object.__setattr__(self, name, clean(getattr(self, name)))
-        object.__setattr__(self, "states", tuple(clean(state) for state in self.states))
+        object.__setattr__(self, "states", tuple(filter(None, map(clean, self.states))))
 
     def as_dict(self) -> dict:
         """Only the fields that are set."""

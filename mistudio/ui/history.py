@@ -61,6 +61,7 @@ def show_history(here: Here, feature: Feature, *, key: str) -> None:
         scores = {label.id: scores_of(work, label.id) for label in labels}
     if not labels:
         st.caption("No label has been given yet.")
+        return
     for label, before in zip(labels, [*labels[1:], None], strict=True):
         text, action = st.columns([5, 1.4], vertical_alignment="center")
         text.html(f'<b>{html_safe(label.text)}</b><div class="ms-small">{html_safe(provenance(label))}</div>'

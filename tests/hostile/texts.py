@@ -130,7 +130,7 @@ class Stored:
     def labels(self, by: random.Random) -> None:
         """A whole import of a label file."""
         form = by.choice(("csv", "jsonl"))
-        row = LabelRow(feature=by.randrange(12), label=by.choice(ALL).replace("\0", "").strip() or "x",
+        row = LabelRow(feature=by.randrange(12), label=by.choice(ALL).replace("\0", "").strip()[:2000] or "x",
                        created_at="2026-01-02T03:04:05Z", verdict="approved")
         import_bytes(self.engine, self.extraction, _label_file(by, write_rows([row], form).encode(), form), form)
 

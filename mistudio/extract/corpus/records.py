@@ -87,7 +87,9 @@ def _token_ids(row: dict[str, Any], column: str, where: str) -> np.ndarray:
         kept = np.asarray(row["attention_mask"], dtype=bool) if row.get("attention_mask") is not None else slice(None)
         if not len(ids):
             return np.zeros(0, dtype=np.int64)
-        if ids.ndim == 1 and np.issubdtype(ids.dtype, np.integer):
+        # As a mask, one value or a matrix would make a matrix of a list.
+        fits = isinstance(kept, slice) or kept.shape == ids.shape
+        if ids.ndim == 1 and fits and np.issubdtype(ids.dtype, np.integer):
             return ids[kept].astype(np.int64)
     except (ValueError, TypeError, IndexError, OverflowError):
         pass
@@ -130,5 +132,5 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
                 present) & {columns.tokens, *TOKEN_COLUMNS} else present
             for batch in file.iter_batches(ROWS_AT_A_TIME, columns=chosen):
                 yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{str(path)!r} cannot be read as Parquet: {error}.", "Check the file.") from error
