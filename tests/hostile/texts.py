@@ -169,7 +169,7 @@ class Stored:
             return
         wanted = filters.from_url(mixed(by, (ADDRESS, "labels=labeled", "score_above=0.5")))
         filters.in_words(wanted)
-        assert filters.from_url(filters.to_url(wanted)) == wanted
+        assert filters.from_url(filters.to_url(wanted)).as_dict() == wanted.as_dict()
         self._list(wanted)
 
     def _list(self, wanted: FeatureFilter) -> None:
