@@ -32,7 +32,7 @@ def empty_home(here: Here) -> None:
 
 
 def full_home(here: Here, extraction: Extraction) -> None:
-    st.title(extraction.name)
+    st.title(markdown_safe(extraction.name))
     st.caption(markdown_safe(described(extraction)))
     working = show_job(here.engine)
     view = st.segmented_control("View", list(VIEWS), key="view", bind="query-params", default="Overview",

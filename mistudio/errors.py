@@ -5,8 +5,11 @@ Pages show ``message`` and ``hint``; the shell prints both and exits with status
 """
 
 
+LONGEST = 600  # characters: what a file or a server wrote may stand in a message, and be of any length
+
+
 class MistudioError(Exception):
-    """An expected failure.
+    """An expected failure. What is longer than a sentence can be is cut off.
 
     Args:
         message: what happened, in one sentence.
@@ -14,9 +17,8 @@ class MistudioError(Exception):
     """
 
     def __init__(self, message: str, hint: str = ""):
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = (text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in (message, hint))
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

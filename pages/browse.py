@@ -3,7 +3,6 @@
 What draws tables and charts is imported where it is used: on a server that has just started, the page shows before.
 """
 
-from html import escape
 
 import streamlit as st
 
@@ -12,7 +11,7 @@ from mistudio.store.features import FeatureFilter, count_features, get_feature, 
 from mistudio.ui import filters
 from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
 from mistudio.ui.sharing import show_sharing
-from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.tokens import html_safe, markdown_safe
 
 ROWS = 50
 
@@ -44,7 +43,7 @@ def order_bar(wanted: FeatureFilter, matching: int, total: int) -> tuple[str, bo
     with st.container(horizontal=True, vertical_alignment="center"):
         number = f"{total:,} features" if matching == total else f"{matching:,} of {total:,} features"
         st.markdown(f"**{number}**", width="content")
-        said = escape(filters.in_words(wanted)) if wanted != FeatureFilter() else ""
+        said = html_safe(filters.in_words(wanted)) if wanted != FeatureFilter() else ""
         st.html(f'<div class="ms-small ms-one-line" title="{said}">{said}</div>')
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             st.caption("Sort by", width="content")

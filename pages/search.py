@@ -1,7 +1,5 @@
 """Search: find features by label and explanation, by words and by meaning; and what fires on a text."""
 
-from html import escape
-
 import streamlit as st
 
 from mistudio import background
@@ -13,10 +11,11 @@ from mistudio.settings import settings
 from mistudio.store.engine import open_store, session
 from mistudio.store.extractions import coverage
 from mistudio.store.features import FeatureFilter
+from mistudio.store.filtering import LONGEST_QUERY
 from mistudio.ui.filters import FEATURE_STATES, score_range
 from mistudio.ui.page import FIRES, Here, link, open_page, show_error
 from mistudio.ui.setup import show_job
-from mistudio.ui.tokens import chips_html, markdown_safe
+from mistudio.ui.tokens import chips_html, html_safe, markdown_safe
 
 # Shown, and in the URL.
 WAYS = ("Labels", FIRES)
@@ -35,6 +34,7 @@ def main(here: Here) -> None:
     with session(here.engine) as work:
         labeled = coverage(work, here.id).labeled
     query = st.text_input("Search", key="q", bind="query-params", type="search", label_visibility="collapsed",
+                          max_chars=LONGEST_QUERY,
                           placeholder="What should the feature be about? For example: dates in legal text",
                           help="Words, a meaning, or \"words in quotes\" that must be there just so.",
                           icon=":material/search:").strip()
@@ -84,9 +84,9 @@ def results(here: Here, query: str, wanted: FeatureFilter) -> None:
     st.markdown(f"**{len(hits)} feature{'s' if len(hits) != 1 else ''}**, best match first")
     for hit in hits:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.html(f'<div class="ms-label" style="font-size:1.05rem">{escape(hit.label)}</div>'
-                    f'<div class="ms-explanation">{escape(hit.explanation)}</div>'
-                    f'<div class="ms-by">{escape(facts(hit))}</div>'
+            st.html(f'<div class="ms-label" style="font-size:1.05rem">{html_safe(hit.label)}</div>'
+                    f'<div class="ms-explanation">{html_safe(hit.explanation)}</div>'
+                    f'<div class="ms-by">{html_safe(facts(hit))}</div>'
                     f'{chips_html((token, "") for token in hit.tokens)}')
             link("pages/browse.py", "Open", ":material/open_in_full:", extraction_id=here.id, f=hit.index)
 

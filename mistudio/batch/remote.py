@@ -84,14 +84,14 @@ def fetch(engine: Engine, run_id: int, *, api_key: str | None = None,
         raise MistudioError(f"Run {run_id} has no batches.", "Make some with --batch-submit.")
     client, states = open_client(config.base_url, api_key, max(TIMEOUT, config.timeout)), []
     with Taker(engine) as taker, TemporaryDirectory() as folder:
-        for batch in batches:
+        for number, batch in enumerate(batches):
             with _in_words(client, config):
                 found = client.batches.retrieve(batch["id"])
             states.append(_state(found))
             if found.status not in ENDED or batch["taken"]:
                 continue
             for file_id in filter(None, (found.output_file_id, found.error_file_id)):
-                path = Path(folder) / f"{batch['id']}.jsonl"
+                path = Path(folder) / f"{number}.jsonl"  # never by a name of the server's
                 with _in_words(client, config), client.files.with_streaming_response.content(file_id) as content:
                     content.stream_to_file(path)
                 taker.take(path, progress)

@@ -14,6 +14,7 @@ from mistudio.batch.lease import Lease
 from mistudio.batch.progress import Progress, quiet
 from mistudio.batch.replies import Line, Recorded, Reply, pack, read_line, unpack
 from mistudio.errors import Cancelled, MistudioError, StoreError
+from mistudio.files import TooLong, bounded_lines
 from mistudio.jobs.work import config_of, job_of
 from mistudio.label.ask import Asked
 from mistudio.label.cost import price
@@ -82,10 +83,14 @@ class Taker:
         """
         try:
             with path.open("rb") as file:
-                lines, size = enumerate(file, 1), max(1, path.stat().st_size)
+                size = max(1, path.stat().st_size)
+                lines = enumerate(bounded_lines(file, size), 1)
                 while chunk := list(islice(lines, CHUNK)):
                     self._take(path, chunk)
                     progress(f"Taking in {path.name}", file.tell() / size, f"line {chunk[-1][0]:,}")
+        except TooLong as error:
+            raise MistudioError(f"{path.name} is no file of responses: {error}.",
+                                "Name files of responses; what was read before stays.") from error
         except OSError as error:
             raise MistudioError(f"{path} cannot be read: {error.strerror}.", "Name files of responses.") from error
 

@@ -17,7 +17,7 @@ from mistudio.label.adapters import Measures
 from mistudio.label.answer import LabelAnswer
 from mistudio.label.ask import Asked, ask
 from mistudio.label.material import NoEvidence, material_of
-from mistudio.label.one import LABEL
+from mistudio.label.one import label_question
 from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
 from mistudio.score.config import ScoreConfig
@@ -68,7 +68,8 @@ def label_all(provider: Provider, prompts: list[Prompt], on_item: OnItem) -> lis
     Raises:
         ProviderSetupError: it cannot answer any.
     """
-    return _each(lambda prompt: ask(provider, prompt, LABEL), prompts, provider.default_concurrency, on_item)
+    return _each(lambda prompt: ask(provider, prompt, label_question(prompt)), prompts, provider.default_concurrency,
+                 on_item)
 
 
 def compare(labels: list[str | None], references: list[str]) -> Measured:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from mistudio.exchange.features import Incoming, Told
 from mistudio.exchange.lines import (
+    MOST_LISTED,
     Activations,
     Amount,
     Index,
@@ -27,6 +28,8 @@ STATISTICS = ("density", "active_tokens", "max_activation", "mean_activation", "
 
 Bin = Annotated[tuple[Amount, Amount, Annotated[int, Field(ge=0, lt=2**63)]], Field(strict=False)]
 Promoted = Annotated[tuple[Token, Weight], Field(strict=False)]
+Bins = Annotated[list[Bin], Field(max_length=MOST_LISTED)]
+Weighed = Annotated[list[Promoted], Field(max_length=MOST_LISTED)]
 
 
 class FeatureLine(BaseModel):
@@ -43,9 +46,9 @@ class FeatureLine(BaseModel):
     active_tokens: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     max_activation: Amount | None = None
     mean_activation: Amount | None = None
-    histogram: list[Bin] | None = None
-    promoted: list[Promoted] | None = None
-    suppressed: list[Promoted] | None = None
+    histogram: Bins | None = None
+    promoted: Weighed | None = None
+    suppressed: Weighed | None = None
     label: Name | None = None
     explanation: Text = ""
 

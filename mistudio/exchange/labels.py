@@ -15,6 +15,8 @@ from mistudio.store.features import FeatureFilter, list_features
 from mistudio.store.labels import add_label, is_protected, point_to
 from mistudio.store.tables import Extraction, Feature, Label, now
 
+LARGEST = 1 << 30  # bytes of a file of labels: two million of them
+
 
 @dataclass(frozen=True)
 class ImportReport:
@@ -80,6 +82,9 @@ def import_labels(engine: Engine, extraction_id: int, path: Path | str, *,
     path = Path(path)
     form = form_of(path)
     try:
+        if path.stat().st_size > LARGEST:
+            raise ExchangeError(f"{path.name} is larger than {LARGEST >> 20:,} MiB.",
+                                "Import it in parts, each with a header.")
         data = path.read_bytes()
     except OSError as error:
         raise ExchangeError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
@@ -113,8 +118,8 @@ def _check(extraction: Extraction, rows: list[tuple[int, LabelRow]]) -> None:
         for name in ("model", "hook_point", "sae_hash"):
             value, own = getattr(row, name), getattr(extraction, name)
             if value and value != own:
-                raise ExchangeError(f"Row {number}, column {name}: these labels are for {value!r}, and extraction "
-                                    f"{extraction.id} has {own!r}.",
+                raise ExchangeError(f"Row {number}, column {name}: these labels are for {value[:200]!r}, and "
+                                    f"extraction {extraction.id} has {own!r}.",
                                     "Import into the extraction they belong to, or leave that column empty.")
         if row.feature in seen:
             raise ExchangeError(f"Row {number}, column feature: feature {row.feature} was already labeled in row "

@@ -5,17 +5,17 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
 
 from mistudio.errors import ExchangeError
+from mistudio.files import TooLong, bounded_lines
+from mistudio.store.labels import LONGEST_EXPLANATION, LONGEST_LABEL
 
-LONGEST_LINE = 1 << 24  # bytes
-# Lines of activations shrink to a tenth, and to a hundredth where a text comes back for many features.
-MOST_TIMES, MOST_SMALL = 500, 1 << 24
 MOST_TOKENS = 4096
+MOST_LISTED = 1000  # bins of a histogram, or output tokens
 LARGEST_INDEX = 2**31 - 2
 
 Read = Callable[[float, str], None]
@@ -38,8 +38,12 @@ def _counting(values: list[float]) -> list[float]:
 
 
 Index = Annotated[int, Field(ge=0, le=LARGEST_INDEX)]
-Text = Annotated[str, AfterValidator(_storable)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_storable)]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_EXPLANATION), AfterValidator(_storable)]
+Short = Annotated[str, StringConstraints(max_length=500), AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_LABEL),
+                 AfterValidator(_storable)]
+# What may be empty where a name is only one of several columns.
+Description = Annotated[str, StringConstraints(max_length=LONGEST_LABEL), AfterValidator(_storable)]
 Token = Annotated[str, Field(max_length=1000)]
 Tokens = Annotated[list[Token], Field(min_length=1, max_length=MOST_TOKENS)]
 Activations = Annotated[list[float], Field(min_length=1, max_length=MOST_TOKENS), AfterValidator(_counting)]
@@ -87,27 +91,17 @@ def read_lines(path: Path, on_read: Read) -> Iterator[Line]:
     try:
         size = path.stat().st_size
         with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as lines:
-            for number, text in enumerate(_bounded(path, lines, size), start=1):
+            for number, text in enumerate(bounded_lines(lines, size), start=1):
                 if number % 1000 == 0:
                     on_read(raw.tell() / max(size, 1), f"{path.name}, line {number:,}")
                 if text.strip():
                     yield Line(path.name, number, _object(path.name, number, text))
+    except TooLong as error:
+        raise ExchangeError(f"{path.name}, after line {number:,}: {error}.",
+                            "Write one JSON object a line, with one window.") from error
     except (EOFError, zlib.error, OSError) as error:
         raise ExchangeError(f"{path.name} cannot be read after line {number:,}: {error}.",
                             "Check that the file is there and whole.") from error
-
-
-def _bounded(path: Path, lines: BinaryIO, size: int) -> Iterator[bytes]:
-    most, read = max(MOST_TIMES * size, MOST_SMALL), 0
-    while text := lines.readline(LONGEST_LINE + 1):
-        read += len(text)
-        if len(text) > LONGEST_LINE:
-            raise ExchangeError(f"{path.name} has a line of more than {LONGEST_LINE >> 20} MiB.",
-                                "Write one JSON object a line, with one window.")
-        if read > most:
-            raise ExchangeError(f"{path.name} grows to more than {most >> 20:,} MiB when it is unpacked, from "
-                                f"{size:,} bytes.", "It is no file of features; unpack it yourself to look inside.")
-        yield text
 
 
 def _object(file: str, number: int, text: bytes) -> dict:

@@ -19,7 +19,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from mistudio.errors import ExchangeError
 from mistudio.exchange.features import Incoming, Told
 from mistudio.exchange.features_jsonl import one_a_token
-from mistudio.exchange.lines import Activations, Amount, Index, Line, Read, Text, Token, Tokens, Weight, read_lines
+from mistudio.exchange.lines import (
+    MOST_LISTED,
+    Activations,
+    Amount,
+    Description,
+    Index,
+    Line,
+    Read,
+    Short,
+    Text,
+    Token,
+    Tokens,
+    Weight,
+    read_lines,
+)
+from mistudio.exchange.rows import Indexed
 from mistudio.model.hook_point import parse_hook_point
 from mistudio.store.examples import SOURCES, SPLITS
 
@@ -28,15 +43,15 @@ TOP, RANDOM = (SOURCES.index(name) for name in ("top", "random"))
 TOP_BIN = -1
 # Their indices are texts.
 Number = Annotated[Index, Field(strict=False)]
-Names = list[Token] | None
-Weights = list[Weight] | None
+Names = Annotated[list[Token], Field(max_length=MOST_LISTED)] | None
+Weights = Annotated[list[Weight], Field(max_length=MOST_LISTED)] | None
 
 
 class _Row(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
 
-    modelId: Text
-    layer: Text
+    modelId: Short
+    layer: Short
     index: Number
 
 
@@ -51,7 +66,7 @@ class FeatureRow(_Row):
     pos_values: Weights = None
     neg_str: Names = None
     neg_values: Weights = None
-    hookName: Text | None = None
+    hookName: Short | None = None
 
 
 class ActivationRow(_Row):
@@ -71,10 +86,10 @@ class ActivationRow(_Row):
 class ExplanationRow(_Row):
     """What is read of a row of Explanation."""
 
-    description: Text
-    authorId: Text | None = None
-    explanationModelName: Text | None = None
-    notes: Text | None = None
+    description: Description
+    authorId: Short | None = None
+    explanationModelName: Short | None = None
+    notes: Annotated[str, Field(max_length=1 << 20)] | None = None
 
 
 class SourceRow(BaseModel):
@@ -82,7 +97,7 @@ class SourceRow(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    dataset: Text | None = None
+    dataset: Short | None = None
     num_prompts: Index | None = None
     num_tokens_in_prompt: Index | None = None
 
@@ -93,9 +108,9 @@ class Notes(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     explanation: Text = ""
-    kind: Text = ""
-    provider: Text = ""
-    author: Text = ""
+    kind: Indexed = ""
+    provider: Indexed = ""
+    author: Short = ""
     scores: list[dict] = []
 
 

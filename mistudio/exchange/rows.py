@@ -9,17 +9,24 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mistudio.errors import ExchangeError
+from mistudio.store.labels import LONGEST_EXPLANATION, LONGEST_LABEL
 from mistudio.store.tables import Extraction, Feature, Label
 
 ORIGINS = ("llm", "human", "import", "statistics")
 VERDICTS = ("", "approved", "rejected")
 FORMS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-# A spreadsheet runs a cell that begins with one of these; a quote in front stops it, and reading takes it off again.
-FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# A spreadsheet runs a cell that begins with one of these (the last four are = + - @ of full width); a quote in front
+# stops it, and reading takes it off again.
+FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+LONGEST_LINE = 1 << 20  # characters
+Short = Annotated[str, Field(max_length=500)]
+# Databases keep an index of these, in which there is no room for more.
+Indexed = Annotated[str, Field(max_length=100)]
 
 
 class LabelRow(BaseModel):
@@ -27,22 +34,22 @@ class LabelRow(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    model: str = ""
-    hook_point: str = ""
-    sae: str = ""
-    sae_hash: str = ""
-    feature: int = Field(ge=0)
-    label: str
-    explanation: str = ""
-    kind: str = ""
+    model: Short = ""
+    hook_point: Short = ""
+    sae: Short = ""
+    sae_hash: Short = ""
+    feature: int = Field(ge=0, lt=2**31)
+    label: Annotated[str, Field(max_length=LONGEST_LABEL)]
+    explanation: Annotated[str, Field(max_length=LONGEST_EXPLANATION)] = ""
+    kind: Indexed = ""
     confidence: float | None = Field(None, ge=0, le=1)
     origin: str = "import"
     verdict: str = ""
-    provider: str = ""
-    label_model: str = ""
-    author: str = ""
+    provider: Indexed = ""
+    label_model: Short = ""
+    author: Short = ""
     created_at: datetime | None = None
-    verdict_by: str = ""
+    verdict_by: Short = ""
     verdict_at: datetime | None = None
 
     @field_validator("*", mode="before")
@@ -63,14 +70,14 @@ class LabelRow(BaseModel):
     @classmethod
     def _known_origin(cls, value: str) -> str:
         if value not in ORIGINS:
-            raise ValueError(f"{value!r} is not one of {', '.join(ORIGINS)}")
+            raise ValueError(f"{value[:40]!r} is not one of {', '.join(ORIGINS)}")
         return value
 
     @field_validator("verdict")
     @classmethod
     def _known_verdict(cls, value: str) -> str:
         if value not in VERDICTS:
-            raise ValueError(f"{value!r} is not approved, rejected or nothing")
+            raise ValueError(f"{value[:40]!r} is not approved, rejected or nothing")
         return value
 
     @field_validator("created_at", "verdict_at")
@@ -158,10 +165,13 @@ def _jsonl_records(text: str) -> list[tuple[int, dict]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        if len(line) > LONGEST_LINE:
+            raise ExchangeError(f"Row {number} has {len(line):,} characters.", "Write one label a line.")
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ExchangeError(f"Row {number} is not valid JSON: {error}.", "Write one JSON object a line.") from error
+        except (ValueError, RecursionError) as error:
+            raise ExchangeError(f"Row {number} is not valid JSON: {str(error)[:200]}.",
+                                "Write one JSON object a line.") from error
         if not isinstance(record, dict):
             raise ExchangeError(f"Row {number} is not a JSON object.", "Write one JSON object a line.")
         for name in ("feature", "label"):

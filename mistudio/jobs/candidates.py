@@ -16,7 +16,7 @@ from mistudio.label.config import LabelConfig
 from mistudio.label.cost import price
 from mistudio.label.evidence import Evidence
 from mistudio.label.material import NoEvidence
-from mistudio.label.one import LABEL, evidence_of, label_from, template_of
+from mistudio.label.one import evidence_of, label_from, label_question, template_of
 from mistudio.label.prompts import Prompt, render, revise
 from mistudio.label.providers import Provider
 from mistudio.store import Feature, Label, Score, session
@@ -139,7 +139,7 @@ class Maker:
         return found
 
     def _ask(self, shown: Shown, total: Asked) -> _Candidate | None:
-        asked = ask(self.provider, shown.prompt, LABEL)
+        asked = ask(self.provider, shown.prompt, label_question(shown.prompt))
         total.count(asked.prompt_tokens, asked.completion_tokens)
         if asked.answer is None:
             total.error, total.reply = asked.error, asked.reply

@@ -12,7 +12,7 @@ from mistudio.label.config import LabelConfig
 from mistudio.label.cost import check_budget
 from mistudio.label.factual import factual_label
 from mistudio.label.material import NoEvidence
-from mistudio.label.one import LABEL, template_of
+from mistudio.label.one import label_question, template_of
 from mistudio.label.prompts import Prompt
 from mistudio.label.providers import Provider
 from mistudio.run.job import guarded
@@ -126,7 +126,7 @@ class LabelJob:
 
     def calls(self, shown: Shown) -> dict[str, tuple[Prompt, Question[LabelAnswer]]]:
         """Everything that will be asked, by a name."""
-        return {"label": (shown.prompt, LABEL)}
+        return {"label": (shown.prompt, label_question(shown.prompt))}
 
     def ask(self, shown: Shown) -> Outcome:
         """The label."""

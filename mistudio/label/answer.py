@@ -25,6 +25,9 @@ warnings.filterwarnings("ignore", "invalid escape sequence", module="<unknown>")
 KINDS = ("token", "code", "punctuation", "number", "domain", "structure", "concept", "other")
 # Far above any honest answer (100 tokens); beyond it a reply is a loop of the model, and costly to search.
 LONGEST_REPLY, LONGEST_OBJECT, DEEPEST = 100_000, 8_000, 4
+LONGEST_LABEL = 200  # characters; eight long words are half of that
+# Characters that cannot be seen or turn the text around them; joiners make letters and emoji of several signs.
+_UNSEEN, _JOINERS = ("Cc", "Cf", "Cs"), "\u200c\u200d"
 _REFUSAL = re.compile(r"\s*(i['’]?m (very |so )?sorry|i am sorry|sorry,|i can(no|['’])t|i am (not able|unable)"
                       r"|i['’]m (not able|unable)|as an ai\b|i (must|have to) (decline|refuse))", re.IGNORECASE)
 # With what a slip may have put between a key and its colon.
@@ -53,11 +56,14 @@ def answer_schema() -> dict:
     return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
-def parse_reply(raw: str | None) -> LabelAnswer:
+def parse_reply(raw: str | None, evidence: str = "") -> LabelAnswer:
     """The answer in a reply.
 
+    Args:
+        evidence: what the model was shown; an answer that only repeats what stands in there is none.
+
     Raises:
-        ReplyError: of kind ``empty``, ``prose``, ``truncated``, ``wrong schema`` or ``refusal``.
+        ReplyError: of kind ``empty``, ``prose``, ``truncated``, ``wrong schema``, ``refusal`` or ``evidence``.
     """
     text = _after_thinking(raw or "")
     if not text.strip():
@@ -77,6 +83,8 @@ def parse_reply(raw: str | None) -> LabelAnswer:
     # does a key outside the object: that may stand inside the explanation of an answer whose own brace is missing.
     if len({answer.label for answer in found}) > 1 or (found and _KEY.search(outside)):
         raise ReplyError("The reply holds several different labels.", "wrong schema")
+    if found and _stands_in(found[-1].label, evidence):
+        raise ReplyError("The reply repeats an answer that stands in the evidence.", "evidence")
     if found:
         return found[-1]
     if _KEY.search(text) or _is_json(text):
@@ -84,6 +92,15 @@ def parse_reply(raw: str | None) -> LabelAnswer:
     if _REFUSAL.match(text):
         raise ReplyError("The model refused to answer.", "refusal")
     raise ReplyError("The reply is prose, not the JSON that was asked for.", "prose")
+
+
+def _stands_in(label: str, evidence: str) -> bool:
+    """Whether a text of the evidence is written like an answer with this label, marked or not."""
+    if not re.search("label", evidence, re.IGNORECASE):
+        return False
+    plain = evidence.replace("<<", "").replace(">>", "").replace("\\", "")
+    written = r'''["']label["']\s*:\s*["']\s*''' + re.escape(label) + r'''\s*["']'''
+    return re.search(written, plain, re.IGNORECASE) is not None
 
 
 def json_values(raw: str | None) -> Iterator[object]:
@@ -209,6 +226,9 @@ def _answer(value: dict) -> LabelAnswer:
     words = len(label.split())
     if words > MAX_WORDS:
         raise ReplyError(f"The label has {words} words; at most {MAX_WORDS} are allowed.", "wrong schema")
+    if len(label) > LONGEST_LABEL:
+        raise ReplyError(f"The label has {len(label):,} characters; at most {LONGEST_LABEL} are allowed.",
+                         "wrong schema")
     kind = _line(value.get("kind")).lower()
     return LabelAnswer(label=label, explanation=_line(value.get("explanation")),
                        kind=kind if kind in KINDS else "other" if kind else "",
@@ -216,11 +236,16 @@ def _answer(value: dict) -> LabelAnswer:
 
 
 def _line(value: object) -> str:
-    """Text on one line, without control characters; "" for what is not text."""
+    """Text on one line, of characters that can be seen; "" for what is not text."""
     if not isinstance(value, str):
         return ""
-    plain = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in value)
-    return " ".join("".join(plain).split())
+    plain = "".join(_seen(char) for char in value)
+    return " ".join(plain.split()) if plain.strip(_JOINERS) else ""
+
+
+def _seen(char: str) -> str:
+    category = unicodedata.category(char)
+    return char if category not in _UNSEEN or char in _JOINERS else "" if category == "Cf" else " "
 
 
 def _confidence(value: object) -> float | None:

@@ -42,7 +42,8 @@ def load_base(base: str, revision: str = "") -> "LoadedModel":
 def prompt_ids(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[int]:
     """Token ids of a prompt that is to be gone on with: with the beginning that the model's tokenizer gives a text, on
     which some models depend, and without an end."""
-    ids = tokenizer(prompt)["input_ids"]
+    # What a text of the corpus has in the form of a special token is text.
+    ids = tokenizer(prompt, split_special_tokens=True)["input_ids"]
     return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
 
 

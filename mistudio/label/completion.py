@@ -9,6 +9,8 @@ from operator import itemgetter
 MINIMUM_STRENGTH = 3.0
 MOST_WINDOWS, MOST_TOKENS = 5, 6
 BEFORE, AFTER = 45, 22
+_LINE_ENDS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")
+_LIKE_MARKS = re.compile(r"<(?=<)|(?<=<)<|>(?=>)|(?<=>)>")
 
 # A bare mark between quotes says little to a small model; its name does.
 _NAMES = {
@@ -60,15 +62,27 @@ def with_names(label: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text on one line: newlines, returns and tabs as backslash escapes."""
-    return text.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+    """The text on one line: whatever ends a line, and tabs, as backslash escapes."""
+    text = text.replace("\r", "\\r").replace("\n", "\\n").replace("\t", "\\t")
+    return _LINE_ENDS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def fenced(text: str) -> str:
+    """The text on one line, in which nothing can be taken for marks or for the special tokens of a chat: << is
+    written \\<\\<, and <| is \\<|."""
+    return _LIKE_MARKS.sub(r"\\\g<0>", visible(text)).replace("<|", "<\\|")
 
 
 def marked(pieces: Iterable[tuple[str, bool]]) -> str:
-    """Texts on one line, those that are marked between << and >>; neighbours share their marks."""
+    """Texts on one line (``fenced``), those that are marked between << and >>; neighbours share their marks."""
+    runs = [("".join(text for text, _inside in run), inside) for inside, run in groupby(pieces, itemgetter(1))]
     written = ""
-    for inside, run in groupby(pieces, itemgetter(1)):
-        text = visible("".join(text for text, _inside in run))
+    for at, (text, inside) in enumerate(runs):
+        # A sign beside a mark would be read as a part of it, and a backslash before one would take it away.
+        text = fenced(text)
+        text = re.sub(r"^(?=[<>])", r"\\", text) if at or inside else text
+        if at < len(runs) - 1 or inside:
+            text = re.sub(r"\\+$", r"\g<0>\g<0>", re.sub(r"(?<!\\)(?=[<>]$)", r"\\", text))
         written += f"<<{text}>>" if inside else text
     return written
 

@@ -1,5 +1,6 @@
 """One feature: the evidence to show of it, the prompt, and the label that an answer becomes."""
 
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -17,9 +18,13 @@ from mistudio.label.providers import Provider
 from mistudio.store import Extraction, Feature, Label, session
 from mistudio.store.labels import history
 
-LABEL: Question[LabelAnswer] = Question(
-    answer_schema(), parse_reply,
-    'one JSON object with the keys "label" (at most 8 words), "explanation", "kind" and "confidence"')
+_FORM = 'one JSON object with the keys "label" (at most 8 words), "explanation", "kind" and "confidence"'
+
+
+def label_question(prompt: Prompt) -> Question[LabelAnswer]:
+    """What is asked with a prompt for a label."""
+    shown = "\n".join(message["content"] for message in prompt.messages if message["role"] == "user")
+    return Question(answer_schema(), partial(parse_reply, evidence=shown), _FORM)
 
 
 def evidence_for(engine: Engine, feature_id: int, config: LabelConfig, *, different: bool = False,

@@ -53,12 +53,12 @@ class HookPoint(NamedTuple):
 def parse_hook_point(name: str) -> HookPoint:
     """The hook point that a name of any vocabulary means; a name of none is taken for a module's path."""
     name = name.strip()
-    if found := re.fullmatch(r"layers\.(\d+)(?:\.(.+))?", name):
+    if found := re.fullmatch(r"layers\.(\d{1,5})(?:\.(.+))?", name):
         place = found[2] or OUTPUT
         if place in PLACES:
             return HookPoint(int(found[1]), place)
-    elif (found := re.fullmatch(r"blocks\.(\d+)\.(.+)", name)) and found[2] in _TRANSFORMER_LENS:
+    elif (found := re.fullmatch(r"blocks\.(\d{1,5})\.(.+)", name)) and found[2] in _TRANSFORMER_LENS:
         return HookPoint(int(found[1]), _TRANSFORMER_LENS[found[2]])
-    elif (found := re.fullmatch(r"(\w+?)_(\d+)", name)) and found[1] in _DICTIONARY_LEARNING:
+    elif (found := re.fullmatch(r"(\w+?)_(\d{1,5})", name)) and found[1] in _DICTIONARY_LEARNING:
         return HookPoint(int(found[2]), _DICTIONARY_LEARNING[found[1]])
     return HookPoint(None, name)

@@ -6,7 +6,17 @@ from pathlib import Path
 from torch import Tensor
 
 from mistudio.sae.sae import SAE
-from mistudio.sae.tensors import number, read_config, read_tensors, take, unit_decoder, unsupported
+from mistudio.sae.tensors import (
+    number,
+    number_or_none,
+    read_config,
+    read_tensors,
+    section,
+    take,
+    unit_decoder,
+    unsupported,
+    word,
+)
 
 CLASSES = ("AutoEncoder", "AutoEncoderNew", "AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE",
            "GatedAutoEncoder", "JumpReluAutoEncoder")
@@ -23,9 +33,9 @@ def read_dictionary_learning(folder: Path) -> SAE:
         SAEError: a file is broken, its class is not supported, or a tensor does not fit.
     """
     config = read_config(folder / "config.json")
-    trainer = config.get("trainer") or {}
+    trainer = section(config, "trainer")
     tensors, hashed = read_tensors(folder / "ae.pt")
-    name = trainer.get("dict_class")
+    name = word(trainer, "dict_class")
     if name not in CLASSES:
         raise unsupported(f"class {name!r}", ", ".join(CLASSES))
     parts = _direct(tensors) if "W_enc" in tensors else _linear(tensors, gated=name == "GatedAutoEncoder")
@@ -34,24 +44,30 @@ def read_dictionary_learning(folder: Path) -> SAE:
     if name == "AutoEncoder":
         parts |= unit_decoder(parts["W_enc"], parts["b_enc"], parts["W_dec"])
     elif name == "AutoEncoderTopK":
-        architecture, extra = "topk", {"k": int(tensors["k"]) if "k" in tensors else number(trainer, "k")}
+        architecture, extra = "topk", {"k": _k(tensors, trainer)}
     elif name in ("BatchTopKSAE", "MatryoshkaBatchTopKSAE"):
-        architecture, extra = "jumprelu", {"threshold": take(tensors, "threshold").float().expand(d_sae).clone()}
+        architecture, extra = "jumprelu", {"threshold": take(tensors, "threshold").expand(d_sae).clone()}
     elif name == "JumpReluAutoEncoder":
         architecture, extra = "jumprelu", {"threshold": take(tensors, "threshold", d_sae)}
     elif name == "GatedAutoEncoder":
         architecture = "gated"
         extra = {"r_mag": take(tensors, "r_mag", d_sae), "b_mag": take(tensors, "mag_bias", d_sae)}
     return SAE(architecture=architecture, **parts, **extra, hash=hashed, subtract_b_dec=name not in KEEPS_B_DEC,
-               hook_point=_hook_point(trainer), context_length=(config.get("buffer") or {}).get("ctx_len"))
+               hook_point=_hook_point(trainer), context_length=number_or_none(section(config, "buffer"), "ctx_len"))
 
 
 def _hook_point(trainer: dict) -> str | None:
     """The submodule that the trainer names, such as ``mlp_out_layer_4``; without a name, the layer's output."""
-    named, layer = trainer.get("submodule_name"), trainer.get("layer")
+    named, layer = word(trainer, "submodule_name"), trainer.get("layer")
     if named:
         return named if re.fullmatch(r"\w+_layer_\d+", named) else None
-    return f"layers.{layer}" if isinstance(layer, int) else None
+    return f"layers.{layer}" if type(layer) is int and 0 <= layer < 10_000 else None
+
+
+def _k(tensors: dict[str, Tensor], trainer: dict) -> int:
+    """How many features are active: what the dictionary holds, or else the trainer's."""
+    kept = tensors.get("k")
+    return number({"k": kept.item()} if kept is not None and not kept.dim() else trainer, "k")
 
 
 def _direct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from mistudio.sae.sae import SAE
-from mistudio.sae.tensors import read_config, read_tensors, take, unsupported
+from mistudio.sae.tensors import read_config, read_tensors, take, unsupported, word
 
 # What follows ``layers.N`` by the site that repository or folder name. A transcoder's input has no name of ours.
 SITES = {"res": "", "resid_post": "", "att": ".attn.z", "attn_out": ".attn.z", "mlp": ".mlp", "mlp_out": ".mlp",
@@ -33,7 +33,7 @@ def read_gemma_scope(folder: Path) -> SAE:
         architecture="jumprelu", W_enc=tensors["w_enc"], W_dec=W_dec,
         b_enc=take(tensors, "b_enc", d_sae), b_dec=take(tensors, "b_dec", W_dec.shape[1]),
         threshold=take(tensors, "threshold", d_sae), subtract_b_dec=False, hash=hashed,
-        hook_point=_hook_point(config.get("hf_hook_point_in"), folder.resolve().as_posix()))
+        hook_point=_hook_point(word(config, "hf_hook_point_in"), folder.resolve().as_posix()))
 
 
 def _hook_point(named: str | None, path: str) -> str | None:

@@ -29,6 +29,8 @@ def fetch(name: str) -> Path:
     repository, _, path = name.partition(":")
     path = path.strip("/")
     pattern = glob.escape(path)
+    if ".." in PurePosixPath(path).parts:
+        raise SAEError(f"{name!r} leads out of the repository.", "Name a folder or file in it.")
     try:
         if PurePosixPath(path).suffix in WEIGHTS:
             beside = (_join(glob.escape(str(PurePosixPath(path).parent)), config) for config in CONFIGS)

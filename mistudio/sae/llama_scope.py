@@ -6,7 +6,18 @@ Follows ``SparseAutoEncoder.from_config`` of lm-saes (OpenMOSS/Language-Model-SA
 from pathlib import Path
 
 from mistudio.sae.sae import SAE
-from mistudio.sae.tensors import number, read_config, read_tensors, take, unit_decoder, unsupported
+from mistudio.sae.tensors import (
+    amount,
+    number,
+    number_or_none,
+    read_config,
+    read_tensors,
+    section,
+    take,
+    unit_decoder,
+    unsupported,
+    word,
+)
 
 FUNCTIONS = {"jumprelu": "jumprelu", "relu": "standard", "topk": "topk"}
 NORMALIZATIONS = {"dataset-wise": "none", "inference": "none", "token-wise": "constant_norm_rescale"}
@@ -24,7 +35,7 @@ def read_llama_scope(folder: Path) -> SAE:
     """
     config = read_config(folder / "hyperparams.json")
     tensors, hashed = read_tensors(folder / "checkpoints" / "final.safetensors")
-    function, normalize = str(config.get("act_fn", "relu")).lower(), config.get("norm_activation", "token-wise")
+    function, normalize = str(config.get("act_fn", "relu")).lower(), word(config, "norm_activation") or "token-wise"
     if function not in FUNCTIONS:
         raise unsupported(f"activation function {function!r}", ", ".join(FUNCTIONS))
     if normalize not in NORMALIZATIONS:
@@ -39,7 +50,7 @@ def read_llama_scope(folder: Path) -> SAE:
              "W_dec": take(tensors, "decoder.weight", d_in, d_sae).T.contiguous() * (scale_in / scale_out)}
     if config.get("sparsity_include_decoder_norm", True):
         parts |= unit_decoder(**parts)
-    limit = float(config.get("jump_relu_threshold") or 0.0)
+    limit = amount(config, "jump_relu_threshold")
     if function == "topk" and limit > 0:
         function = "jumprelu"  # as the authors do: at inference no feature depends on the others
     b_dec = take(tensors, "decoder.bias", d_in) if "decoder.bias" in tensors else parts["W_dec"].new_zeros(d_in)
@@ -48,8 +59,8 @@ def read_llama_scope(folder: Path) -> SAE:
         threshold=parts["b_enc"].new_full((d_sae,), limit) if function == "jumprelu" else None,
         k=number(config, "top_k") if function == "topk" else None,
         subtract_b_dec=bool(config.get("apply_decoder_bias_to_pre_encoder", True)),
-        normalize=NORMALIZATIONS[normalize], hash=hashed, hook_point=config.get("hook_point_in"),
-        context_length=config.get("context_size"))
+        normalize=NORMALIZATIONS[normalize], hash=hashed, hook_point=word(config, "hook_point_in"),
+        context_length=number_or_none(config, "context_size"))
 
 
 def _scales(config: dict, d_in: int) -> tuple[float, float]:
@@ -58,7 +69,8 @@ def _scales(config: dict, d_in: int) -> tuple[float, float]:
     Raises:
         SAEError: the config gives no mean norms.
     """
-    norms = config.get("dataset_average_activation_norm") or {}
-    if not (norms.get("in") and norms.get("out")):
+    norms = section(config, "dataset_average_activation_norm")
+    into, out = (amount(norms, name) for name in ("in", "out"))
+    if not (into > 0 and out > 0):
         raise unsupported("without the data set's mean norms", "dataset_average_activation_norm with in and out")
-    return d_in**0.5 / norms["in"], d_in**0.5 / norms["out"]
+    return d_in**0.5 / into, d_in**0.5 / out

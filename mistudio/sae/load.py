@@ -44,6 +44,9 @@ def load_sae(name: str) -> SAE:
     if sae is None:
         raise SAEError(f"{name!r} holds no SAE of a known format.",
                        f"It should hold one of: {'; '.join(FORMATS)}; or one .pt, .pth or .safetensors file.")
+    if sae.k is not None and not 0 < sae.k <= sae.d_sae:
+        raise SAEError(f"The SAE has {sae.d_sae} features, of which {sae.k} are to be active.",
+                       "Check k in its config.")
     sae.name, sae.center = name, sae.center or name.partition(":")[0] in CENTRED
     return sae
 

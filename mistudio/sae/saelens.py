@@ -5,7 +5,17 @@ from pathlib import Path
 
 from mistudio.errors import SAEError
 from mistudio.sae.sae import SAE
-from mistudio.sae.tensors import number, read_config, read_tensors, take, unit_decoder, unsupported
+from mistudio.sae.tensors import (
+    number,
+    number_or_none,
+    read_config,
+    read_tensors,
+    section,
+    take,
+    unit_decoder,
+    unsupported,
+    word,
+)
 
 log = logging.getLogger(__name__)
 ARCHITECTURES = ("standard", "topk", "batchtopk", "jumprelu", "gated")
@@ -22,12 +32,12 @@ def read_saelens(folder: Path) -> SAE:
     """
     config = read_config(folder / "cfg.json")
     tensors, hashed = read_tensors(folder / "sae_weights.safetensors")
-    told = {**config, **(config.get("metadata") or {})}
+    told = {**config, **section(config, "metadata")}
     architecture = _architecture(config)
     _refuse_one_head(told)
     normalize = told.get("normalize_activations") or "none"
     normalize = "expected_average_only_in" if normalize is True else normalize
-    if normalize not in NORMALIZATIONS:
+    if not isinstance(normalize, str) or normalize not in NORMALIZATIONS:
         raise unsupported(f"normalisation {normalize!r}", ", ".join(NORMALIZATIONS))
     if normalize == "expected_average_only_in":
         log.warning("the SAE expects inputs scaled by a constant that its files do not hold: none is applied, as by "
@@ -42,20 +52,21 @@ def read_saelens(folder: Path) -> SAE:
     elif architecture in ("jumprelu", "batchtopk"):
         threshold, architecture = take(tensors, "threshold", d_sae), "jumprelu"
     elif architecture == "topk":
-        k = number({**config, **(config.get("activation_fn_kwargs") or {})}, "k")
+        k = number({**config, **section(config, "activation_fn_kwargs")}, "k")
     parts = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec}
     if told.get("rescale_acts_by_decoder_norm"):
         parts = unit_decoder(**parts)
     if "scaling_factor" in tensors and told.get("finetuning_scaling_factor", True):
         parts["W_dec"] = parts["W_dec"] * take(tensors, "scaling_factor", d_sae)[:, None]
-    trained_on = told.get("model_from_pretrained_kwargs") or {}
+    trained_on = section(told, "model_from_pretrained_kwargs")
     gated = {name: take(tensors, name, d_sae) for name in ("r_mag", "b_mag")} if architecture == "gated" else {}
     return SAE(
         architecture=architecture, **parts, b_dec=b_dec, threshold=threshold, k=k,
-        **gated, hash=hashed, subtract_b_dec=told.get("apply_b_dec_to_input", True),
+        **gated, hash=hashed, subtract_b_dec=bool(told.get("apply_b_dec_to_input", True)),
         normalize=NORMALIZATIONS[normalize],
-        hook_point=told.get("hook_point") or told.get("hook_name"), context_length=told.get("context_size"),
-        prepend_bos=told.get("prepend_bos", True),
+        hook_point=word(told, "hook_point") or word(told, "hook_name"),
+        context_length=number_or_none(told, "context_size"),
+        prepend_bos=bool(told.get("prepend_bos", True)),
         center=bool(trained_on.get("center_writing_weights", False)),
         fold_value_biases=bool(trained_on.get("fold_value_biases", False)))
 

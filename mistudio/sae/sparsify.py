@@ -26,11 +26,11 @@ def read_sparsify(folder: Path) -> SAE:
     d_in = number(config, "d_in")
     d_sae, _d_in = take(tensors, "encoder.weight", None, d_in).shape
     transcoder = bool(config.get("transcode", False))
+    W_dec = take(tensors, "W_dec", d_sae, None if transcoder else d_in)
     return SAE(
         architecture="topk", k=number(config, "k"), W_enc=tensors["encoder.weight"].T.contiguous(),
-        W_dec=take(tensors, "W_dec", d_sae, None), b_enc=take(tensors, "encoder.bias", d_sae),
-        b_dec=take(tensors, "b_dec", None), subtract_b_dec=not transcoder, hash=hashed,
-        hook_point=_hook_point(folder, transcoder))
+        W_dec=W_dec, b_enc=take(tensors, "encoder.bias", d_sae), b_dec=take(tensors, "b_dec", W_dec.shape[1]),
+        subtract_b_dec=not transcoder, hash=hashed, hook_point=_hook_point(folder, transcoder))
 
 
 def _hook_point(folder: Path, transcoder: bool) -> str | None:

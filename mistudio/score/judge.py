@@ -5,7 +5,7 @@ from functools import partial
 from mistudio.errors import ReplyError
 from mistudio.label.answer import json_values
 from mistudio.label.ask import Asked, Question, ask
-from mistudio.label.completion import marked, visible
+from mistudio.label.completion import fenced, marked
 from mistudio.label.prompts import Prompt, render_question
 from mistudio.label.providers import Provider
 from mistudio.score.trials import Trial
@@ -54,7 +54,7 @@ def question(method: str, label: str, explanation: str, trials: tuple[Trial, ...
     def show(trial: Trial) -> str:
         return marked((text, method == "fuzzing" and at in trial.marks) for at, text in enumerate(trial.texts))
 
-    lines = [f"Label: {visible(label)}", *([f"Explanation: {visible(explanation)}"] if explanation else []), "",
+    lines = [f"Label: {fenced(label)}", *([f"Explanation: {fenced(explanation)}"] if explanation else []), "",
              "Windows", *(f"{number}. {show(trial)}" for number, trial in enumerate(trials, 1))]
     return render_question(TEMPLATES[method], "\n".join(lines))
 

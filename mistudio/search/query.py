@@ -11,7 +11,7 @@ from mistudio.label.completion import mark_name
 from mistudio.store import search as sql
 from mistudio.store import session
 from mistudio.store.extractions import get_extraction
-from mistudio.store.filtering import FeatureFilter
+from mistudio.store.filtering import FeatureFilter, clean
 
 # Cosines below are noise; a query whose best label stays under WORTH_SHOWING means nothing that is labeled here.
 LEAST_SIMILAR, WORTH_SHOWING = 0.16, 0.20
@@ -62,7 +62,7 @@ def search(engine: Engine, extraction_id: int, query: str, limit: int = 20, *, m
         StoreError: there is no such extraction.
         ModelError: the encoder cannot be loaded.
     """
-    query = sql.clean(query)
+    query = clean(query)
     terms = sql.read_terms(query)
     hits, tokens = sql.WordHits([], [], True), []
     with session(engine) as work, ThreadPoolExecutor(2) as beside:

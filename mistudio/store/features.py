@@ -24,6 +24,7 @@ NEAR, BESIDE = 5000, 1000
 MOST_CHARTED = 10_000
 # Up to so many features, all are looked at to draw those that match.
 SCANNED = 131_072
+LONGEST_NOTE = 10_000  # characters
 TINY = 1e-30  # less than any density or activation of a feature that fired
 
 
@@ -203,7 +204,13 @@ def read_features(work: Session, feature_ids: Collection[int]) -> dict[int, Read
 
 def annotate(work: Session, feature_id: int, *, starred: bool | None = None, note: str | None = None,
              seen: bool | None = None) -> None:
-    """Star a feature, write a note on it, or remember that a person has seen it."""
+    """Star a feature, write a note on it, or remember that a person has seen it.
+
+    Raises:
+        StoreError: the note is too long.
+    """
+    if note is not None and len(note) > LONGEST_NOTE:
+        raise StoreError(f"A note of {len(note):,} characters is too long.", f"Write at most {LONGEST_NOTE:,}.")
     feature = work.get_one(Feature, feature_id)
     if starred is not None:
         feature.starred = starred

@@ -19,6 +19,7 @@ Sort = Literal["index", "label", "score", "density", "max_activation", "confiden
                "provider", "origin", "disagreement", "need"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 _COLUMNS = {"index": col(Feature.index)} | SORTED
+LONGEST_QUERY = 200  # characters of what is looked for
 LABELED = ("unreviewed", "approved", "human")
 # By what people ask for: states of a feature's label, and whether it must have a score (None: either).
 _ASKED = {
@@ -57,9 +58,23 @@ class FeatureFilter:
     starred: bool = False
     indices: tuple[int, ...] = ()
 
+    def __post_init__(self):
+        # Addresses of pages hold these, and anybody can write an address.
+        for name in ("labels", "text", "kind", "origin", "provider"):
+            if getattr(self, name):
+                object.__setattr__(self, name, clean(getattr(self, name)))
+        object.__setattr__(self, "states", tuple(filter(None, map(clean, self.states))))
+
     def as_dict(self) -> dict:
         """Only the fields that are set."""
         return {name: value for name, value in asdict(self).items() if value not in (None, "", (), False)}
+
+
+def clean(text: str) -> str:
+    """Text as a database can take it: no NUL, no lone surrogates, single spaces, at most 200 characters."""
+    # Of ten megabytes only the beginning is looked at.
+    whole = text[:10 * LONGEST_QUERY].encode("utf-8", "ignore").decode().replace("\0", " ")
+    return " ".join(whole.split())[:LONGEST_QUERY]
 
 
 def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every: bool = False, share: int = 1):

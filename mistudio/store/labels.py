@@ -11,6 +11,7 @@ from mistudio.store.current import PROTECTED_STATES, follow, label_state, point
 from mistudio.store.tables import Feature, Label, now
 
 MAX_WORDS = 8
+LONGEST_LABEL, LONGEST_EXPLANATION = 2_000, 20_000  # characters
 # Prepared once, for every label of a run: to build statements anew takes longer than to run them.
 _CURRENT = select(Label).join(Feature, col(Feature.label_id) == Label.id).where(Feature.id == bindparam("of_feature"))
 _BEFORE = (select(Feature.id, Feature.top_tokens, Feature.label_state)
@@ -46,11 +47,15 @@ def add_label(work: Session, label: Label, *, replace_protected: bool = False, c
 
 
 def add_to_history(work: Session, labels: Collection[Label]) -> None:
-    """Store labels without making them current. Raises: StoreError, when one has no text."""
+    """Store labels without making them current. Raises: StoreError, when one has no text, or far too much."""
     for label in labels:
         label.text = label.text.strip()
         if not label.text:
             raise StoreError("A label cannot be empty.", "Write a few words, or reject the label instead.")
+        if len(label.text) > LONGEST_LABEL or len(label.explanation) > LONGEST_EXPLANATION:
+            raise StoreError(f"A label of {len(label.text):,} characters with an explanation of "
+                             f"{len(label.explanation):,} is too long.",
+                             f"The most are {LONGEST_LABEL:,} and {LONGEST_EXPLANATION:,}.")
     work.add_all(labels)
     work.flush()
 

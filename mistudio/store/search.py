@@ -19,7 +19,6 @@ from mistudio.store.current import label_key
 from mistudio.store.filtering import FeatureFilter, like, matching
 from mistudio.store.tables import Feature, Label
 
-LONGEST_QUERY = 200
 MOST_TERMS = 16
 # They say nothing beside other words.
 STOP_WORDS = {"a", "an", "and", "are", "as", "at", "be", "by", "do", "for", "from", "in", "into", "is", "it", "of",
@@ -61,12 +60,6 @@ class Found(NamedTuple):
     label_state: str
     kind: str | None
     score: float | None
-
-
-def clean(query: str) -> str:
-    """The query as a database can take it: no NUL, no lone surrogates, single spaces, at most 200 characters."""
-    whole = query.encode("utf-8", "ignore").decode().replace("\0", " ")
-    return " ".join(whole.split())[:LONGEST_QUERY]
 
 
 def read_terms(query: str) -> Terms:

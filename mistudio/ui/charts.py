@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from mistudio.store.features import DensityGrid
 from mistudio.store.tables import Feature
+from mistudio.ui.tokens import readable
 
 MARGIN = {"l": 10, "r": 10, "t": 45, "b": 10}
 # Readable on light and dark ground, and told apart by symbol or pattern as well.
@@ -35,7 +36,7 @@ def density_chart(rows: list[tuple], box: Box | None = None) -> go.Figure:
                 x=np.array([100 * row[1] for row in group]), y=np.array([row[2] for row in group]), mode="markers",
                 name=name, marker={"size": 5, "symbol": symbol, "color": colour, "opacity": 0.75},
                 customdata=np.array([row[0] for row in group]),
-                text=[f"{row[0]}: {plain((row[4] or 'no label yet')[:60])}" for row in group],
+                text=[f"{row[0]}: {plain(row[4] or 'no label yet')}" for row in group],
                 hovertemplate="%{text}<br>density %{x:.3g}% of tokens<br>maximum %{y:.3g}<extra></extra>")
     return _map_layout(figure, "Each feature by density and maximum", box)
 
@@ -91,5 +92,5 @@ def histogram_chart(feature: Feature) -> go.Figure:
 
 
 def plain(text: str) -> str:
-    """Plotly reads a few tags in hover text: take their brackets away."""
-    return text.replace("<", "‹").replace(">", "›")
+    """At most 60 characters of a text. Plotly reads a few tags and entities in it: take their signs away."""
+    return readable(text[:60]).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "＆"})

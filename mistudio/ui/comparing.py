@@ -1,6 +1,5 @@
 """The labels of two extractions, or of two labelers or runs on one, side by side."""
 
-from html import escape
 
 import streamlit as st
 from sqlalchemy import Engine
@@ -12,6 +11,7 @@ from mistudio.store.extractions import list_extractions
 from mistudio.store.runs import list_runs
 from mistudio.store.tables import Extraction, Label, Run
 from mistudio.ui.page import Here, link, told_apart
+from mistudio.ui.tokens import html_safe, readable
 from mistudio.ui.wording import asked
 
 ROWS = 25
@@ -66,10 +66,11 @@ def _choose(here: Here) -> tuple[Side | None, Side | None]:
             if found.id != here.id and found.sae_hash == here.extraction.sae_hash]
     ids = [*same, here.id, *(each for each in extractions if each != here.id and each not in same)]
     left, middle, right = st.columns(3)
-    first = left.selectbox("First: labels of this extraction", list(own), key="first", bind="query-params")
+    first = left.selectbox("First: labels of this extraction", list(own), key="first", bind="query-params",
+                           format_func=readable)
     other = middle.selectbox("Second: from extraction", ids, format_func=names.get, key="with", bind="query-params")
     sides = _sides(here.engine, other)
-    second = right.selectbox("Second: its labels", list(sides), key="second", bind="query-params",
+    second = right.selectbox("Second: its labels", list(sides), key="second", bind="query-params", format_func=readable,
                              index=1 if other == here.id and len(sides) > 1 else 0)
     _warn(here.extraction, extractions[other])
     return own[first], sides[second]
@@ -131,4 +132,4 @@ def _cell(pair: Pair, label: Label | None, side: Side) -> str:
         return '<td class="ms-small">no label</td>'
     score = "" if label.score is None else f'<span class="ms-score">scored {label.score:.2f}</span>'
     return (f'<td><a href="browse?x={side.extraction_id}&amp;f={pair.index}" target="_self" '
-            f'title="{escape(label.explanation)}">{escape(label.text)}</a>{score}</td>')
+            f'title="{html_safe(label.explanation)}">{html_safe(label.text)}</a>{score}</td>')

@@ -16,7 +16,7 @@ from mistudio.ui.options import choose_options
 from mistudio.ui.page import Here, guard, show_error
 from mistudio.ui.provider import choose_provider
 from mistudio.ui.setup import show_job
-from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.tokens import markdown_safe, readable
 
 EXPLAINED = ("Label a few hundred features with the best model you have and approve what fits. A small model that runs "
              "here then learns from those labels, and can label all other features for nothing. Some labels are held "
@@ -149,7 +149,8 @@ def show_card(card: Card) -> None:
 def show_labels(card: Card) -> None:
     """The labels of the held-out features, side by side."""
     with st.popover("Held-out labels", icon=":material/list:"):
-        st.dataframe([{"Feature": label.index, "Label": label.reference, "Before": label.before, "After": label.after}
+        st.dataframe([{"Feature": label.index} | {title: said and readable(said) for title, said in (
+            ("Label", label.reference), ("Before", label.before), ("After", label.after))}
                       for label in card.labels[:SHOWN_LABELS]], hide_index=True, width=760)
 
 

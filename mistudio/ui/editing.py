@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from mistudio.store.labels import LONGEST_EXPLANATION
 from mistudio.store.tables import Feature, Label
 from mistudio.ui import judging
 from mistudio.ui.page import Here
@@ -26,6 +27,8 @@ def start_editing(feature: Feature) -> None:
     st.session_state["editing"] = feature.id
     st.session_state["focused"] = st.session_state.get("focused", 0) + 1
 
+LONGEST = 120  # characters of a label that is written here; imported ones may be longer
+
 
 def edit_form(here: Here, feature: Feature, label: Label | None) -> None:
     """The form, where it was asked for or where there is no label yet."""
@@ -36,10 +39,11 @@ def edit_form(here: Here, feature: Feature, label: Label | None) -> None:
         # The label's id is in the keys, so that the fields start from the label that is current now.
         suffix = f"{feature.id}-{label.id if label else 0}"
         with st.container(key="edit-fields"):
-            text = st.text_input("Label", value=label.text if label else "", key=f"text-{suffix}", max_chars=120,
+            text = st.text_input("Label", value=label.text if label else "", key=f"text-{suffix}",
+                                 max_chars=max(LONGEST, len(label.text) if label else 0),
                                  placeholder="A short name, at most 8 words")
             explanation = st.text_area("Explanation", value=label.explanation if label else "", key=f"why-{suffix}",
-                                       height=90, help="Ctrl+Enter saves from here.")
+                                       height=90, max_chars=LONGEST_EXPLANATION, help="Ctrl+Enter saves from here.")
         with st.container(horizontal=True):
             saved = st.form_submit_button("Save", icon=":material/save:", type="primary",
                                           help="Enter in the label, or Ctrl+Enter in the explanation, saves too.")

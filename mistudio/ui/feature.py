@@ -1,12 +1,11 @@
 """One feature as the pages show it: label, examples, statistics, scores, history, related features, note and star."""
 
 from collections.abc import Callable
-from html import escape
 
 import streamlit as st
 
 from mistudio.store.engine import session
-from mistudio.store.features import annotate
+from mistudio.store.features import LONGEST_NOTE, annotate
 from mistudio.store.tables import Feature, Label
 from mistudio.ui.charts import histogram_chart
 from mistudio.ui.examples import show_examples
@@ -14,7 +13,7 @@ from mistudio.ui.history import provenance, show_history
 from mistudio.ui.page import Here, guard, link, link_to_firing
 from mistudio.ui.related import show_related
 from mistudio.ui.scores import show_scores
-from mistudio.ui.tokens import chips_html, markdown_safe
+from mistudio.ui.tokens import chips_html, html_safe, markdown_safe
 
 TABS = ("Examples", "Statistics", "Scores", "History", "Related", "Note")
 
@@ -23,9 +22,9 @@ def label_html(label: Label | None) -> str:
     """The label, its explanation, and who gave it when."""
     if label is None:
         return '<div class="ms-label ms-none">No label yet</div>'
-    explanation = f'<div class="ms-explanation">{escape(label.explanation)}</div>' if label.explanation else ""
-    return (f'<div class="ms-label">{escape(label.text)}</div>{explanation}'
-            f'<div class="ms-by">{escape(provenance(label))}</div>')
+    explanation = f'<div class="ms-explanation">{html_safe(label.explanation)}</div>' if label.explanation else ""
+    return (f'<div class="ms-label">{html_safe(label.text)}</div>{explanation}'
+            f'<div class="ms-by">{html_safe(provenance(label))}</div>')
 
 
 def facts(feature: Feature) -> str:
@@ -60,8 +59,8 @@ def show_note(here: Here, feature: Feature, *, key: str) -> None:
     """As ``show_star``."""
     key = f"note-{key}-{feature.id}"
     st.session_state[key] = feature.note
-    st.text_area("Note", key=key, height=120, placeholder="Anything worth remembering about this feature",
-                 on_change=_annotate, args=(here, feature.id, "note", key))
+    st.text_area("Note", key=key, height=120, max_chars=LONGEST_NOTE, on_change=_annotate,
+                 args=(here, feature.id, "note", key), placeholder="Anything worth remembering about this feature")
 
 
 def _annotate(here: Here, feature_id: int, what: str, key: str) -> None:

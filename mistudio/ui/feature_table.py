@@ -9,7 +9,7 @@ from streamlit import column_config as columns
 
 from mistudio.store.tables import Feature, Label
 from mistudio.ui import filters
-from mistudio.ui.tokens import visible
+from mistudio.ui.tokens import readable, visible
 
 SHOWN_ROWS = 14
 ROW_HEIGHT = 35  # pixels
@@ -62,12 +62,12 @@ def show_table(rows: list[tuple[Feature, Label | None]], sort: str, chosen: int 
 
 def _row(feature: Feature, label: Label | None) -> dict:
     return {
-        "index": feature.index, "label": label.text if label else "",
+        "index": feature.index, "label": readable(label.text) if label else "",
         "top tokens": "  ".join(visible(str(token)) for token, *_rest in feature.top_tokens[:6]),
         "activations": [log1p(count) for _low, _high, count in feature.histogram],
         "score": feature.score, "density": 100 * feature.density, "max_activation": feature.max_activation,
-        "state": feature.state, "label_state": feature.label_state, "kind": feature.kind or "",
-        "origin": filters.origin_in_words(feature.origin), "provider": feature.provider or "",
+        "state": feature.state, "label_state": feature.label_state, "kind": readable(feature.kind or ""),
+        "origin": filters.origin_in_words(feature.origin), "provider": readable(feature.provider or ""),
         "confidence": feature.confidence, "disagreement": feature.disagreement}
 
 

@@ -1,5 +1,6 @@
 """The filter of features: as widgets bound to the URL, as one URL value to hand to another page, and in words."""
 
+import math
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode
 
@@ -9,6 +10,7 @@ from mistudio.errors import StoreError
 from mistudio.label.answer import KINDS
 from mistudio.label.config import PROVIDERS
 from mistudio.store.features import FeatureFilter
+from mistudio.store.filtering import LONGEST_QUERY
 
 # What is shown is also what stands in the URL, so the shown words must not change.
 LABEL_STATES = ("Any", "Unlabeled", "Labeled", "Unreviewed", "Approved", "Rejected", "Human", "Scored", "Unscored")
@@ -30,6 +32,7 @@ def filter_bar() -> FeatureFilter:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input("Text in label", key="text", bind="query-params", placeholder="for example: number",
                              help="Words of a label or an explanation, or how they begin.", live="400ms", width=220,
+                             max_chars=LONGEST_QUERY,
                              on_change=first_page)
         labels = st.selectbox("Label state", LABEL_STATES, key="labels", bind="query-params", width=140,
                               on_change=first_page,
@@ -121,14 +124,21 @@ def from_url(text: str) -> FeatureFilter:
     Raises:
         StoreError: the value is no such filter.
     """
-    read = {"labels": str, "text": str, "kind": str, "origin": str, "provider": str, "min_density": float,
-            "max_density": float, "min_activation": float, "max_activation": float, "score_above": float,
-            "score_below": float, "states": lambda value: tuple(value.split(",")),
+    read = {"labels": str, "text": str, "kind": str, "origin": str, "provider": str, "min_density": _bound,
+            "max_density": _bound, "min_activation": _bound, "max_activation": _bound, "score_above": _bound,
+            "score_below": _bound, "states": lambda value: tuple(value.split(",")),
             "starred": lambda value: value == "True"}
     try:
         return FeatureFilter(**{name: read[name](value) for name, value in parse_qsl(text)})
     except (KeyError, ValueError) as error:
         raise StoreError("The filter in this address cannot be read.", "Set it again on the Browse page.") from error
+
+
+def _bound(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("no bound")
+    return value
 
 
 def in_words(wanted: FeatureFilter) -> str:

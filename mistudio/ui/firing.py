@@ -9,7 +9,7 @@ from mistudio.store.search import Named, names_of
 from mistudio.store.tables import Extraction, Label
 from mistudio.ui import resources
 from mistudio.ui.page import Here, feature_in_url, link
-from mistudio.ui.tokens import markdown_safe, text_html, text_of, visible
+from mistudio.ui.tokens import markdown_safe, readable, text_html, text_of, visible
 
 SAMPLE = ("The court ruled on March 4, 2001 that a price of $12.50, up 3%, was lawful.\n"
           "def mean(values):\n    return sum(values) / len(values)")
@@ -24,7 +24,7 @@ def show_firing(here: Here) -> None:
         with session(here.engine) as work:
             _feature, label = get_feature(work, here.id, index)
     with st.form("read", border=False):
-        text = st.text_area("Text", SAMPLE, key="passage", persist_state="session", height=120,
+        text = st.text_area("Text", SAMPLE, key="passage", persist_state="session", height=120, max_chars=40_000,
                             help=f"At most {MOST_TOKENS} tokens are read.")
         asked = st.form_submit_button("See what fires", type="primary", icon=":material/bolt:")
     kept = st.session_state.get("reading")
@@ -104,7 +104,7 @@ def _pick_cell(features: list[list[tuple[Named, float]]]):
 
 
 def _in_words(found: Named, activation: float) -> str:
-    return f"{found.label or f'feature {found.index}'} ({activation:.1f})"
+    return f"{readable(found.label or f'feature {found.index}')} ({activation:.1f})"
 
 
 def _features(reading: Reading, names: dict[int, Named], dense: bool) -> None:
@@ -118,7 +118,7 @@ def _features(reading: Reading, names: dict[int, Named], dense: bool) -> None:
             st.query_params["f"] = str(shown[rows[0]].index)
 
     st.dataframe(
-        [{"Feature": each.index, "Label": each.label or "", "Strongest": float(reading.peaks[each.index]),
+        [{"Feature": each.index, "Label": readable(each.label or ""), "Strongest": float(reading.peaks[each.index]),
           "Of its maximum": min(float(reading.peaks[each.index]) / each.max_activation, 1.0) if each.max_activation
           else None} for each in shown],
         key="by-feature", hide_index=True, selection_mode="single-row", on_select=picked, height=420,

@@ -1,7 +1,6 @@
 """Every label a feature ever had, with what changed from one to the next."""
 
 from difflib import SequenceMatcher
-from html import escape
 
 import streamlit as st
 
@@ -12,6 +11,7 @@ from mistudio.store.scores import scores_of
 from mistudio.store.tables import Feature, Label
 from mistudio.ui.page import Here
 from mistudio.ui.scores import scores_line
+from mistudio.ui.tokens import html_safe
 
 
 def provenance(label: Label) -> str:
@@ -46,7 +46,7 @@ def differences_html(before: str, after: str) -> str:
     old, new = before.split(), after.split()
     parts = []
     for change, old_from, old_to, new_from, new_to in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        gone, came = (escape(" ".join(words)) for words in (old[old_from:old_to], new[new_from:new_to]))
+        gone, came = (html_safe(" ".join(words)) for words in (old[old_from:old_to], new[new_from:new_to]))
         if change == "equal":
             parts.append(came)
         else:
@@ -61,10 +61,11 @@ def show_history(here: Here, feature: Feature, *, key: str) -> None:
         scores = {label.id: scores_of(work, label.id) for label in labels}
     if not labels:
         st.caption("No label has been given yet.")
+        return
     for label, before in zip(labels, [*labels[1:], None], strict=True):
         text, action = st.columns([5, 1.4], vertical_alignment="center")
-        text.html(f'<b>{escape(label.text)}</b><div class="ms-small">{escape(provenance(label))}</div>'
-                  f'<div class="ms-small">{escape(based_on(label))}</div>{scores_line(scores[label.id])}'
+        text.html(f'<b>{html_safe(label.text)}</b><div class="ms-small">{html_safe(provenance(label))}</div>'
+                  f'<div class="ms-small">{html_safe(based_on(label))}</div>{scores_line(scores[label.id])}'
                   f'{_changed(before, label)}')
         if label.id == feature.label_id:
             action.badge("Current", color="green")

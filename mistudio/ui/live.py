@@ -1,7 +1,6 @@
 """A run as it happens: its numbers, what lands, what fails. Everything has its place and height from the start, so that
 nothing jumps while it fills."""
 
-from html import escape
 
 import streamlit as st
 
@@ -18,7 +17,7 @@ from mistudio.ui.acting import run_actions
 from mistudio.ui.page import Here, guard
 from mistudio.ui.running import ACTIVE, progress_of, speed, speed_in_words, time_left
 from mistudio.ui.scores import scores_line
-from mistudio.ui.tokens import best_example_html, markdown_safe
+from mistudio.ui.tokens import best_example_html, html_safe, markdown_safe, readable
 from mistudio.ui.wording import asked, dollars, pays, spend
 
 SHOWN_LABELS = 20
@@ -112,7 +111,7 @@ def _landed(here: Here, run: Run) -> None:
     rows = "".join(
         f'<div class="ms-landed{" ms-new" if seen and feature.id not in seen else ""}">'
         f'<a class="ms-small" href="browse?x={here.id}&amp;f={feature.index}" target="_self">{feature.index}</a>'
-        f'<div><b>{escape(label.text)}</b>{scores}</div>'
+        f'<div><b>{html_safe(label.text)}</b>{scores}</div>'
         f'{best_example_html(examples, feature.max_activation, vocabulary)}</div>'
         for feature, label, examples, scores in landed)
     st.markdown(f"**{what}**, each beside its strongest example")
@@ -134,7 +133,7 @@ def show_failures(here: Here, run: Run) -> None:
             for index, item in items:
                 st.caption(f"Feature {index:,}: {'the raw reply' if item.reply else 'there was no reply'}")
                 if item.reply:
-                    st.code(item.reply[:LONGEST_REPLY], language=None, wrap_lines=True)
+                    st.code(readable(item.reply[:LONGEST_REPLY]), language=None, wrap_lines=True)
     if skipped:
         st.caption(skipped_in_words(skipped))
 

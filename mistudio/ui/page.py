@@ -5,9 +5,11 @@ choice of extraction and the running job are all set here and nowhere else.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 from sqlalchemy import Engine
@@ -19,11 +21,14 @@ from mistudio.store.extractions import list_extractions
 from mistudio.store.tables import Extraction
 from mistudio.ui import resources
 from mistudio.ui.running import show_running
-from mistudio.ui.tokens import STYLE, markdown_safe
+from mistudio.ui.tokens import STYLE, markdown_safe, readable
 
 log = logging.getLogger(__name__)
 
 SIDEBAR_WIDTH, RECORDED_WIDTH = 232, 278  # pixels; the second for the larger type of a video
+SIDEBAR_WIDTH = 232  # pixels
+# A picture of our own: the browser fetches the icons that Streamlit knows by name from another host.
+ICON = Path(__file__).with_name("icon.svg")
 # For a video: larger type, and nothing of the tool it is made with.
 RECORDING = """
 <style>
@@ -85,7 +90,7 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
         needs_extraction: without one, say so and stop before the body.
     """
     recording = settings().recording
-    st.set_page_config(page_title=f"{title} · mistudio", page_icon=":material/neurology:", layout="wide",
+    st.set_page_config(page_title=f"{title} · mistudio", page_icon=ICON, layout="wide",
                        initial_sidebar_state=RECORDED_WIDTH if recording else SIDEBAR_WIDTH)
     st.html(STYLE + RECORDING if recording else STYLE)
     here = None
@@ -128,9 +133,13 @@ def feature_in_url() -> int | None:
         StoreError: it is no number.
     """
     text = st.query_params.get("f", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise StoreError(f"{text!r} is not a feature index.", "Use a whole number, for example ?f=12.")
+    if text and not _is_number(text):
+        raise StoreError(f"{text[:40]!r} is not a feature index.", "Use a whole number, for example ?f=12.")
     return int(text) if text else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _sidebar(engine: Engine, extractions: list[Extraction]) -> Extraction | None:
@@ -151,9 +160,9 @@ def _picker(extractions: list[Extraction]) -> Extraction | None:
     by_id = {found.id: found for found in extractions}
     names = told_apart(extractions)
     wanted = st.query_params.get("x", "")
-    if wanted and (not wanted.isdigit() or int(wanted) not in by_id):
+    if wanted and (not _is_number(wanted) or int(wanted) not in by_id):
         del st.query_params["x"]
-        st.warning(f"There is no extraction {markdown_safe(wanted)}. The newest is shown.")
+        st.warning(f"There is no extraction {markdown_safe(wanted[:40])}. The newest is shown.")
         wanted = ""
     st.session_state["extraction"] = int(wanted) if wanted else extractions[0].id
     picked = st.selectbox("Extraction", list(by_id), key="extraction", on_change=_picked,
@@ -165,9 +174,9 @@ def _picker(extractions: list[Extraction]) -> Extraction | None:
 
 def told_apart(extractions: list[Extraction]) -> dict[int, str]:
     """A name for each extraction, by id; those that share one with another get their number too."""
-    names = [found.name for found in extractions]
-    return {found.id: found.name if names.count(found.name) == 1 else f"{found.name} ({found.id})"
-            for found in extractions}
+    names = {found.id: " ".join(readable(found.name).split()) for found in extractions}
+    several = Counter(names.values())
+    return {number: name if several[name] == 1 else f"{name} ({number})" for number, name in names.items()}
 
 
 def _picked() -> None:

@@ -11,7 +11,7 @@ from mistudio.label.providers.connection import OPENAI, Connection, address_of, 
 from mistudio.run.config import RunConfig
 from mistudio.settings import settings
 from mistudio.ui.page import show_error
-from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.tokens import markdown_safe, readable
 from mistudio.ui.wording import duration
 
 NAMES = {"embedded": "Embedded", "none": "Nobody", "ollama": "Ollama", "openai": "OpenAI or compatible"}
@@ -85,7 +85,8 @@ def choose_provider(*, horizontal: bool = True, role: str = "labeler", titled: b
         _say_how_it_went(choice)
         return choice
     base_url = st.text_input("Server address", key=f"{prefix}base_url_{provider}", placeholder=address_of(provider),
-                             persist_state="session", help="Leave empty for the usual one.").strip() or None
+                             persist_state="session", max_chars=2000,
+                             help="Leave empty for the usual one.").strip() or None
     api_key = _key(base_url, prefix) if provider == "openai" else None
     choice = Choice(provider, _model(Choice(provider, "", base_url, api_key), prefix), base_url, api_key)
     _say_how_it_went(choice)
@@ -128,7 +129,7 @@ def _adapter(prefix: str) -> str:
 def _key(base_url: str | None, prefix: str) -> str | None:
     found = known_key()
     typed = st.text_input(
-        "API key", type="password", key=f"{prefix}api_key", persist_state="session",
+        "API key", type="password", key=f"{prefix}api_key", persist_state="session", max_chars=2000,
         placeholder="Taken from the environment or secrets" if found else "sk-… (a local server may need none)",
         help="Kept for this browser session only, never stored.").strip()
     # A key set up for one service must not be sent to whatever address a visitor types.
@@ -149,10 +150,12 @@ def _model(choice: Choice, prefix: str) -> str:
         chosen = st.session_state.get(picked_key)
         return field.selectbox(
             "Model", dict.fromkeys([*found.models, *filter(None, [chosen])]), key=picked_key, index=None,
-            persist_state="session", accept_new_options=True, placeholder="Choose a model, or type its name") or ""
+            format_func=readable, persist_state="session", accept_new_options=True,
+            placeholder="Choose a model, or type its name") or ""
     usual = USUAL_MODELS[provider] if address_of(provider, choice.base_url) == OPENAI else ""
     return field.text_input(
-        "Model", key=typed_key, persist_state="session", placeholder=usual or f"for example {USUAL_MODELS[provider]}",
+        "Model", key=typed_key, persist_state="session", max_chars=200,
+        placeholder=usual or f"for example {USUAL_MODELS[provider]}",
         help="Test the connection to choose from the models that the server has.").strip() or usual
 
 

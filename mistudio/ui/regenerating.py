@@ -1,6 +1,5 @@
 """How a label is made again, and the labels that came of it side by side."""
 
-from html import escape
 from typing import NamedTuple
 
 import streamlit as st
@@ -14,7 +13,7 @@ from mistudio.ui import judging
 from mistudio.ui.feature import provenance
 from mistudio.ui.page import Here, guard
 from mistudio.ui.provider import Choice, choose_provider, in_words
-from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.tokens import html_safe, markdown_safe
 
 MOST_CANDIDATES = 3
 
@@ -95,10 +94,11 @@ def show_proposals(here: Here, feature: Feature) -> None:
 def _candidate(here: Here, feature: Feature, label: Label, scores: list[Score], number: int) -> None:
     tried = next((score.value for score in scores if (score.method, score.split) == ("embedding", "select")), None)
     hint = (label.evidence or {}).get("hint", "")
-    st.html(f'<div class="ms-label" style="font-size:1.05rem">{escape(label.text)}</div>'
-            f'<div class="ms-explanation">{escape(label.explanation)}</div>'
-            f'<div class="ms-by">{"no score" if tried is None else f"score {tried:.2f}"} · {escape(provenance(label))}'
-            f'{f" · hint: {escape(hint)}" if hint else ""}</div>')
+    st.html(f'<div class="ms-label" style="font-size:1.05rem">{html_safe(label.text)}</div>'
+            f'<div class="ms-explanation">{html_safe(label.explanation)}</div>'
+            f'<div class="ms-by">{"no score" if tried is None else f"score {tried:.2f}"} · '
+            f'{html_safe(provenance(label))}'
+            f'{f" · hint: {html_safe(hint)}" if hint else ""}</div>')
     if label.id == feature.label_id:
         st.badge("Current", color="green")
     else:

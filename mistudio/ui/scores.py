@@ -1,6 +1,5 @@
 """Scores as the pages show them: those of one label with its misjudged windows, and those of an extraction."""
 
-from html import escape
 
 import streamlit as st
 
@@ -11,7 +10,7 @@ from mistudio.store.tables import Label, Score
 from mistudio.ui import resources
 from mistudio.ui.page import Here, link
 from mistudio.ui.quality_charts import groups_chart, scores_chart
-from mistudio.ui.tokens import markdown_safe, trial_html
+from mistudio.ui.tokens import html_safe, markdown_safe, trial_html
 
 HELP = {"detection": "How often a judge with this label tells active from silent windows (balanced accuracy).",
         "fuzzing": "How often a judge with this label tells rightly from wrongly marked windows (balanced accuracy).",
@@ -109,6 +108,6 @@ def scores_line(scores: list[Score], run_id: int | None = None) -> str:
     """Test-split scores on one line, as HTML; only those of a run, where one is named. Empty where there is none."""
     shown = {score.method: score for score in reversed(scores)
              if score.split == "test" and run_id in (None, score.run_id)}
-    line = " · ".join(f'<span title="{escape(HELP[method])}">{method} {score.value:.2f}</span>'
+    line = " · ".join(f'<span title="{html_safe(HELP[method])}">{method} {score.value:.2f}</span>'
                       for method, score in shown.items())
     return f'<div class="ms-small">{line}</div>' if line else ""

@@ -10,7 +10,7 @@ from mistudio.store.tables import Feature, Label
 from mistudio.ui import resources
 from mistudio.ui.examples import SHORT, strongest
 from mistudio.ui.page import Here
-from mistudio.ui.tokens import around, text_of, visible
+from mistudio.ui.tokens import around, readable, text_of, visible
 
 TEXT_EXAMPLES = 8
 
@@ -42,9 +42,10 @@ def feature_text(name: str, feature: Feature, label: Label | None, examples: Exa
         name: of the extraction.
         vocabulary: the text of every token id.
     """
-    lines = [f"Feature {feature.index} of {name}"]
+    lines = [f"Feature {feature.index} of {readable(name)}"]
     if label is not None:
-        lines += [f"Label: {label.text}", *([f"Explanation: {label.explanation}"] if label.explanation else [])]
+        lines += [f"Label: {readable(label.text)}"]
+        lines += [f"Explanation: {readable(label.explanation)}"] if label.explanation else []
     if feature.score is not None:
         lines.append(f"Score: {feature.score:.2f}")
     lines += [f"State: {feature.state}", f"Density: {100 * feature.density:.4g}% of tokens",

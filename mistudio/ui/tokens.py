@@ -5,6 +5,7 @@ the underline, and each token's value on hover; the window's strongest token is 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from html import escape
 
@@ -49,6 +50,7 @@ STYLE = """
   border-radius: .4rem; border: 1px solid color-mix(in srgb, currentColor 18%, transparent); white-space: nowrap;}
 .ms-chip small {opacity: .6;}
 .ms-chip small:not(:empty) {margin-left: .4rem;}
+.ms-label, .ms-explanation, .ms-chip, .ms-landed b, .ms-table td a {unicode-bidi: isolate;}
 .ms-label {font-size: 1.2rem; font-weight: 620; line-height: 1.35; overflow-wrap: anywhere;}
 .ms-label.ms-none {opacity: .55; font-weight: 500;}
 .ms-explanation {margin-top: .2rem; line-height: 1.5; overflow-wrap: anywhere;}
@@ -72,22 +74,48 @@ STYLE = """
 """
 _MARKS = {" ": "·", "\n": "↵", "\r": "↵", "\t": "⇥"}
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
+# Zero-width joiners make letters and emoji of several signs; no-break spaces are spaces.
+_HARMLESS = frozenset("\n\r\t\u200c\u200d\u00a0\u202f")
+MOST_MARKS = 4  # on one letter
 
 
 def token_html(token: str) -> str:
     """One token: escaped, with spaces, newlines and tabs as muted marks, and line breaks allowed after a mark."""
     return "".join(
         f'<span class="ms-mark">{_MARKS[char]}</span><wbr>' if char in _MARKS else escape(_printable(char))
-        for char in token)
+        for char in _few_marks(token))
 
 
 def visible(token: str) -> str:
     """The same as plain text, for table cells."""
-    return "".join(_MARKS.get(char, _printable(char)) for char in token)
+    return "".join(_MARKS.get(char, _printable(char)) for char in _few_marks(token))
+
+
+def readable(text: str) -> str:
+    """Text from elsewhere as a person can read it: characters that cannot be seen, or that would turn the text around
+    them, by their code; white space and joiners stay."""
+    return "".join(char if char in _HARMLESS else _printable(char) for char in _few_marks(text))
+
+
+def html_safe(text: str) -> str:
+    """Text from elsewhere as HTML."""
+    return escape(readable(text))
 
 
 def _printable(char: str) -> str:
-    return char if char.isprintable() else _BROKEN
+    return char if char.isprintable() else f"⟨U+{ord(char):04X}⟩"
+
+
+def _few_marks(text: str) -> str:
+    """Without piles of accents on one letter, which would cover the lines above and below."""
+    if text.isascii():
+        return text
+    kept, pile = [], 0
+    for char in text:
+        pile = pile + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        if pile <= MOST_MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def text_of(token_id: int, vocabulary: list[str]) -> str:
@@ -175,11 +203,14 @@ def trial_html(window: dict) -> str:
 
 def chips_html(pairs: Iterable[tuple[str, str]]) -> str:
     """Tokens as chips, each with a small remark such as its weight."""
-    chips = "".join(f'<span class="ms-chip">{token_html(str(token))}<small>{escape(remark)}</small></span>'
+    chips = "".join(f'<span class="ms-chip">{token_html(str(token))}<small>{html_safe(remark)}</small></span>'
                     for token, remark in pairs)
     return f'<div class="ms-chips">{chips}</div>'
 
 
 def markdown_safe(text: str) -> str:
-    """Text from elsewhere for widgets that read Markdown: every sign that could format, link or embed is escaped."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!$:|<>~^])", r"\\\1", text)
+    """Text from elsewhere for widgets that read Markdown, on one line: every sign that could format, link or embed is
+    escaped, and addresses, which become links all the same, are broken where nobody sees it."""
+    line = " ".join(readable(text).split())
+    line = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", "\N{WORD JOINER}", line, flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!$:|<>~^&=@])", r"\\\1", line)

@@ -18,9 +18,10 @@ from mistudio.store.tables import Feature, Label
 from mistudio.ui import resources
 from mistudio.ui.examples import strongest
 from mistudio.ui.feature import facts, label_html
+from mistudio.ui.live import LONGEST_REPLY
 from mistudio.ui.page import Here, guard, show_error
 from mistudio.ui.provider import Choice, in_words
-from mistudio.ui.tokens import examples_html, markdown_safe
+from mistudio.ui.tokens import examples_html, markdown_safe, readable
 from mistudio.ui.wording import HERE, dollars, duration, pays
 
 HEIGHT = 430
@@ -83,7 +84,7 @@ def _trying(here: Here, config: LabelConfig, wanted: FeatureFilter, choice: Choi
                                         label_visibility="collapsed")
             if view == "Prompt":
                 st.caption("What is sent, word for word. It follows every option above.")
-                st.code(preview(here.engine, feature.id, config).text, language=None, wrap_lines=True)
+                st.code(readable(preview(here.engine, feature.id, config).text), language=None, wrap_lines=True)
             else:
                 _answer(here, index, config)
 
@@ -181,4 +182,4 @@ def _used(trial: Trial, label: Label) -> str:
 def _reply(reply: str) -> None:
     st.caption("Raw reply" if reply else "The reply was empty.")
     if reply:
-        st.code(reply, language=None, wrap_lines=True)
+        st.code(readable(reply[:LONGEST_REPLY]), language=None, wrap_lines=True)

@@ -15,8 +15,8 @@ from sqlmodel import SQLModel, func, select
 from mistudio.errors import ExchangeError
 from mistudio.exchange.features import FeatureImportConfig
 from mistudio.exchange.imports import import_features
-from mistudio.exchange.lines import LONGEST_LINE, MOST_SMALL
 from mistudio.extract.corpus import document_hash, split_of
+from mistudio.files import LONGEST_LINE, MOST_SMALL
 from mistudio.jobs.scoring import start_scores
 from mistudio.jobs.work import work_run
 from mistudio.score.config import ScoreConfig

@@ -95,7 +95,7 @@ def test_no_text_causes_anything_but_an_answer_or_a_reply_error(text):
         assert answer.label == storable(answer.label)
 
 
-LINE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")), min_size=1, max_size=12)
+LINE = st.text(st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zs", "Zl", "Zp")), min_size=1, max_size=12)
 LABEL = st.lists(LINE, min_size=1, max_size=8).map(" ".join)
 FRAMES = ["{}", "```json\n{}\n```", "Sure! {}", "{} Hope this helps.", "<think>{a}</think>{}"]
 ANSWER = st.fixed_dictionaries({"label": LABEL, "explanation": LABEL, "kind": st.sampled_from(KINDS),
@@ -109,6 +109,29 @@ def test_a_reply_is_read_exactly_and_a_cut_one_never_half(answer, frame, escaped
     cut = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(ReplyError):
         parse_reply(body[:cut])
+
+
+@pytest.mark.parametrize(("label", "read"), [
+    ("\u202egnp.exe\u202c", "gnp.exe"), ("a\u2066b\u2069\u200fc", "abc"), ("co\u00adoperate", "cooperate"),
+    ("two\u2028lines\x07\x00", "two lines"),
+    ("\U0001f469\u200d\U0001f52c science", "\U0001f469\u200d\U0001f52c science")])
+def test_a_label_is_made_of_characters_that_can_be_seen(label, read):
+    found = parse_reply(json.dumps(GOOD | {"label": label, "explanation": label}))
+    assert (found.label, found.explanation) == (read, read)
+
+
+@pytest.mark.parametrize("label", ["\u202e", "\u200d", "\ufeff \u200b", "x" * 201, "x" * 5000])
+def test_a_label_that_cannot_be_seen_or_read_is_none(label):
+    with pytest.raises(ReplyError, match=r"empty|characters"):
+        parse_reply(json.dumps(GOOD | {"label": label}))
+
+
+def test_a_reply_of_ten_megabytes_costs_no_time():
+    started = time.monotonic()
+    for reply in ("x" * 10_000_000, '{"label": "' + "x" * 10_000_000 + '"}', "{" * 10_000_000, TEXT * 90_000):
+        with pytest.raises(ReplyError):
+            parse_reply(reply)
+    assert time.monotonic() - started < 20
 
 
 @given(ANSWER)

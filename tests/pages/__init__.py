@@ -31,6 +31,11 @@ def words(test: AppTest) -> str:
     return "\n".join(element.value for element in found)
 
 
+def unescaped(said: str) -> str:
+    """What a person reads of text that was made safe for Markdown."""
+    return said.replace("\\", "").replace("\N{WORD JOINER}", "")
+
+
 def press(test: AppTest, label: str) -> AppTest:
     """Click the button with this label."""
     next(button for button in test.button if button.label == label).click().run()

@@ -18,7 +18,15 @@ from mistudio.ui.charts import Box, density_chart, density_grid_chart
 from mistudio.ui.examples import QUARTERS
 from mistudio.ui.history import differences_html
 from mistudio.ui.sharing import feature_text
-from mistudio.ui.tokens import best_example_html, examples_html, markdown_safe, token_html
+from mistudio.ui.tokens import (
+    best_example_html,
+    examples_html,
+    html_safe,
+    markdown_safe,
+    readable,
+    token_html,
+    visible,
+)
 from tests.pages import html, visit, words
 from tests.toy import VOCABULARY, add_toy_extraction
 
@@ -251,9 +259,13 @@ def test_strength_is_told_without_colour(engine, toy):
 
 def test_spaces_newlines_and_broken_bytes_can_be_seen():
     assert "·" in token_html(" a") and "↵" in token_html("\n") and "⇥" in token_html("\t")
-    assert "\N{REPLACEMENT CHARACTER}" in token_html("\x00")
+    assert token_html("\x00\u202e") == "⟨U+0000⟩⟨U+202E⟩" == visible("\x00\u202e")
+    assert readable("a\u202e\x1b\ufeff b\n\u200dc") == "a⟨U+202E⟩⟨U+001B⟩⟨U+FEFF⟩ b\n\u200dc"
+    assert html_safe("<\u2066>") == "&lt;⟨U+2066⟩&gt;"
+    assert len(readable("e" + 100 * "\N{COMBINING ACUTE ACCENT}" + "x")) == 6, "accents do not pile up over other lines"
     assert token_html('"<&') == "&quot;&lt;&amp;"
     assert markdown_safe("$5 [a](b) :smile:") == r"\$5 \[a\]\(b\) \:smile\:"
+    assert markdown_safe("a\n\n# b\n===") == r"a \# b \=\=\=", "what begins a line formats it"
 
 
 def test_a_filter_survives_the_way_through_the_url():

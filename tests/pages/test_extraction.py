@@ -9,7 +9,7 @@ from mistudio import background
 from mistudio.settings import settings
 from mistudio.store import Extraction, session
 from tests.extract.outcome import tiny_config
-from tests.pages import press, visit, wait_for_job, words
+from tests.pages import press, unescaped, visit, wait_for_job, words
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_form_makes_an_extraction(engine, config):
     with session(engine) as work:
         row = work.exec(select(Extraction)).one()
     assert row.state == "done" and row.tokens >= 3000
-    assert row.name in words(visit(x=row.id))
+    assert row.name in unescaped(words(visit(x=row.id)))
 
 
 def test_an_estimate_stores_nothing(engine, config):

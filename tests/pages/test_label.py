@@ -7,7 +7,7 @@ from mistudio.store.labels import add_label
 from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.scores import add_score
 from mistudio.ui import filters
-from tests.pages import html, visit, words
+from tests.pages import html, unescaped, visit, words
 from tests.pages.labeling import button, choose, chosen, press, wait_for_run
 from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import MODEL
@@ -47,7 +47,7 @@ def test_a_tested_connection_is_told_in_words(engine, toy, server):
     server.models = ["gpt-b", "gpt-a"]
     test = choose(visit("label"), server)
     assert button(test, "Label 11 features").disabled and "Choose a model" in words(test)
-    said = test.success[0].value.replace("\\", "")
+    said = unescaped(test.success[0].value)
     assert "offers 2 models: gpt-a, gpt-b" in said and f"{server.base_url} answered in" in said
 
 

@@ -8,7 +8,7 @@ from mistudio.label.config import LabelConfig
 from mistudio.store import session
 from mistudio.store.features import FeatureFilter, get_feature
 from mistudio.store.runs import get_run, run_counts
-from tests.pages import html, visit, words
+from tests.pages import html, unescaped, visit, words
 from tests.pages.labeling import button, chosen, press, wait_for_run
 from tests.servers.openai_server import MODEL, OpenAIServer
 
@@ -86,7 +86,7 @@ def test_a_past_run_tells_its_settings_and_can_be_repeated(engine, toy, server):
     test = visit("label")
     test.session_state["past-1"] = True
     test.run()
-    said = words(test).replace("\\", "")
+    said = unescaped(words(test))
     assert f"openai gpt-old at {server.base_url}" in said and "Features: 0-2,7" in said
     assert "Examples shown 7" in said and "One-token features by statistics" in said and "4 queued" in said
     press(test, "Repeat with these settings")

@@ -227,11 +227,6 @@ def test_of_many_labels_the_nearest_are_found_by_their_signs(engine, database_ur
     other.dispose()
 
 
-def rounded(found):
-    """Products of matrices of other sizes differ in their last digits."""
-    return [(feature_id, label_id, pytest.approx(similar, abs=1e-6)) for feature_id, label_id, similar in found]
-
-
 def test_labels_that_land_are_taken_in_without_reading_the_others_again(engine, toy):
     """A search while a run stores ten labels a second must not read a hundred thousand vectors each time."""
     label_toys(engine, toy, ["digits of years", "Python keywords", "words about cats"])

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +13,13 @@ import pyarrow.parquet as parquet
 
 from mistudio.errors import CorpusError
 from mistudio.extract.corpus.document import Document
+from mistudio.files import TooLong, bounded_lines
 
 JSONL_ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson")
 PARQUET_ENDINGS = (".parquet",)
 TOKEN_COLUMNS = ("input_ids", "tokens")
 ROWS_AT_A_TIME = 64
+LONGEST_LINE = 1 << 26  # bytes: a document of 64 MiB
 
 
 class Columns(NamedTuple):
@@ -84,7 +87,9 @@ def _token_ids(row: dict[str, Any], column: str, where: str) -> np.ndarray:
         kept = np.asarray(row["attention_mask"], dtype=bool) if row.get("attention_mask") is not None else slice(None)
         if not len(ids):
             return np.zeros(0, dtype=np.int64)
-        if ids.ndim == 1 and np.issubdtype(ids.dtype, np.integer):
+        # As a mask, one value or a matrix would make a matrix of a list.
+        fits = isinstance(kept, slice) or kept.shape == ids.shape
+        if ids.ndim == 1 and fits and np.issubdtype(ids.dtype, np.integer):
             return ids[kept].astype(np.int64)
     except (ValueError, TypeError, IndexError, OverflowError):
         pass
@@ -95,22 +100,25 @@ def _token_ids(row: dict[str, Any], column: str, where: str) -> np.ndarray:
 def _jsonl_rows(path: Path) -> Iterator[dict[str, Any]]:
     number = 0
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                number += 1
-                if not line.strip():
+        size = path.stat().st_size
+        with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as lines:
+            for number, line in enumerate(bounded_lines(lines, size, LONGEST_LINE), start=1):
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                if not text.strip():
                     continue
-                row = json.loads(line)
+                row = json.loads(text)
                 if not isinstance(row, dict):
                     raise ValueError("no JSON object")
                 yield row
-    # A decoding error hits a whole block of lines, so its line is not known.
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{str(path)!r} is not UTF-8 text.", "Convert it first.") from error
-    except ValueError as error:
-        raise CorpusError(f"Line {number} of {str(path)!r} is not one JSON object: {error}.",
+        raise CorpusError(f"Line {number} of {str(path)!r} is not UTF-8 text.", "Convert it first.") from error
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"Line {number} of {str(path)!r} is not one JSON object: {str(error)[:200]}.",
                           "A JSONL file holds one object a line, for example {\"text\": \"...\"}.") from error
-    except (OSError, EOFError) as error:
+    except TooLong as error:
+        raise CorpusError(f"{str(path)!r}, after line {number:,}: {error}.", "Write a document, or a part of one, a "
+                          "line.") from error
+    except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(f"{str(path)!r} cannot be read: {error}.", "Check the file.") from error
 
 
@@ -124,5 +132,5 @@ def _parquet_rows(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
                 present) & {columns.tokens, *TOKEN_COLUMNS} else present
             for batch in file.iter_batches(ROWS_AT_A_TIME, columns=chosen):
                 yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{str(path)!r} cannot be read as Parquet: {error}.", "Check the file.") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mistudio.errors import ReplyError
-from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text, marked, visible
+from mistudio.label.completion import MINIMUM_STRENGTH, MOST_WINDOWS, completion_text, fenced, marked
 from mistudio.label.evidence import Evidence
 from mistudio.label.prompts.templates import hash_of, label_template, load_template
 
@@ -121,9 +121,9 @@ def evidence_text(evidence: Evidence) -> str:
         lines += [f"{number}. {shown}", f"   active: {active}"]
     if evidence.negatives:
         lines += ["", "Silent windows"]
-        lines += [f"{number}. {visible(window.text)}" for number, window in enumerate(evidence.negatives, 1)]
+        lines += [f"{number}. {fenced(window.text)}" for number, window in enumerate(evidence.negatives, 1)]
     if evidence.hint:
-        lines += ["", f"Hint from a person who has seen more of this feature: {visible(evidence.hint)}",
+        lines += ["", f"Hint from a person who has seen more of this feature: {fenced(evidence.hint)}",
                   "Follow it as far as the windows bear it out."]
     return "\n".join(lines)
 
@@ -137,7 +137,8 @@ def _completion(evidence: Evidence) -> str:
 
 
 def _quote(text: str) -> str:
-    return f'"{visible(text)}"'
+    # A quote of its own does not end the quoted text.
+    return '"' + fenced(text).replace('"', '\\"') + '"'
 
 
 def _quoted(texts: tuple[str, ...]) -> str:
