@@ -25,6 +25,7 @@ from typing import Annotated
 
 import typer
 from playwright.sync_api import sync_playwright
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 
 from mistudio.settings import settings
@@ -36,6 +37,7 @@ WORDS = ("court", "python", "digits", "brackets", "prices", "poems", "medical", 
          "metals", "recipes", "patents", "keywords", "commas", "maps", "invoices", "letters", "questions", "verses")
 SORTS = ("Index", "Label", "Score", "Density", "Maximum", "Confidence", "State", "Label state", "Kind", "Provider",
          "Origin", "Disagreement", "Need")
+COMPONENTS = BidiComponentManager()
 
 
 Act = Callable[[AppTest, int], AppTest]
@@ -54,6 +56,8 @@ class Interaction:
 def visit(page: str) -> AppTest:
     """The first run of a fresh session."""
     test = AppTest.from_file(APP, default_timeout=120)
+    # A server looks through all packages for components once; a test would do it at each visit.
+    test._bidi_component_manager = COMPONENTS
     if page != "Home":
         test.switch_page(f"pages/{page.lower()}.py")
     return test.run()

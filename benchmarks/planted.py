@@ -104,9 +104,9 @@ def references(active: list[list[Places]], texts: list[Text], chosen: random.Ran
         yield _line(texts[at], middle, {}) | {"activations": told}
 
 
-def write(path: Path, texts: list[Text]) -> list[Concept]:
+def write(path: Path, texts: list[Text], seed: int) -> list[Concept]:
     """The features file; returns the concepts that have enough text, in order of their features' indices."""
-    chosen = random.Random(0)
+    chosen = random.Random(seed)
     places = {concept: [_active(concept, text) for text in texts] for concept in concepts()}
     found = [concept for concept, active in places.items() if sum(map(bool, active)) >= FEWEST]
     with path.open("w") as file:
@@ -146,12 +146,13 @@ def main(
     candidates: Annotated[int, typer.Option(help="Also the best of so many labels.")] = 1,
     alone: Annotated[bool, typer.Option(help="Leave out the plain model and the rules.")] = False,
     show: Annotated[bool, typer.Option(help="Print each label beside its concept.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the windows that are drawn; others give other figures.")] = 0,
 ):
     tokenizer = AutoTokenizer.from_pretrained(demo_model(print))
     with tempfile.TemporaryDirectory() as folder:
         engine = open_store(f"sqlite:///{folder}/planted.db")
         file = Path(folder) / "planted.jsonl"
-        found = write(file, read(tokenizer))
+        found = write(file, read(tokenizer), seed)
         extraction_id = import_features(engine, file).extraction
         print(f"{len(found)} concepts, {sum(concept.held_out for concept in found)} of them held out")
         ours = EmbeddedProvider(adapter or ADAPTER)

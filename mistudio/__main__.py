@@ -2,22 +2,36 @@
 
 import json
 import sys
+from typing import Annotated
 
 import typer
 from sqlalchemy.exc import DBAPIError
 
+from mistudio import __version__
 from mistudio.cli import distilling, exchange, fires, jobs, labeling, managing, quality, reading
+from mistudio.cli.doctor import doctor
 from mistudio.errors import MistudioError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Name, check and search the features of a sparse autoencoder.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for command in (jobs.demo, jobs.extract, labeling.label, labeling.score, quality.report, distilling.distill,
                 distilling.adapters, reading.runs, reading.features, reading.show, reading.prompts, reading.search,
-                fires.fires, managing.extractions, managing.rename, managing.delete, managing.compare):
+                fires.fires, managing.extractions, managing.rename, managing.delete, managing.compare, doctor):
     app.command()(command)
 app.command("export")(exchange.export_file)
 app.command("import")(exchange.import_file)
 app.command("import-features")(exchange.import_features)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mistudio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before(_version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True,
+                                                   help="Print the version and end.")] = False) -> None:
+    """Name, check and search the features of a sparse autoencoder."""
 
 
 def main() -> None:

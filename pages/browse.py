@@ -1,4 +1,7 @@
-"""Browse: features filtered, sorted and paged in SQL, beside their map or the detail of the chosen one."""
+"""Browse: features filtered, sorted and paged in SQL, beside their map or the detail of the chosen one.
+
+What draws tables and charts is imported where it is used: on a server that has just started, the page shows before.
+"""
 
 from html import escape
 
@@ -7,9 +10,6 @@ import streamlit as st
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, count_features, get_feature, list_features
 from mistudio.ui import filters
-from mistudio.ui.feature import show_feature, show_star
-from mistudio.ui.feature_map import show_map
-from mistudio.ui.feature_table import show_table
 from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
 from mistudio.ui.sharing import show_sharing
 from mistudio.ui.tokens import markdown_safe
@@ -32,6 +32,8 @@ def main(here: Here) -> None:
         listed = listing(here, wanted, order, page, chosen) if matching else nothing()
     with right, st.container(border=True, key="browse-map" if chosen is None else "browse-detail"):
         if chosen is None:
+            from mistudio.ui.feature_map import show_map
+
             show_map(here, wanted, matching)
         else:
             detail(here, chosen, listed)
@@ -73,6 +75,8 @@ def nothing() -> list[int]:
 
 def listing(here: Here, wanted: FeatureFilter, order: tuple[str, bool], page: int, chosen: int | None) -> list[int]:
     """The table; returns the indices of the features on this page."""
+    from mistudio.ui.feature_table import show_table
+
     with session(here.engine) as work:
         rows = list_features(work, here.id, wanted, sort=order[0], descending=order[1], limit=ROWS,
                              offset=(page - 1) * ROWS)
@@ -84,6 +88,8 @@ def listing(here: Here, wanted: FeatureFilter, order: tuple[str, bool], page: in
 
 
 def detail(here: Here, index: int, listed: list[int]) -> None:
+    from mistudio.ui.feature import show_feature, show_star
+
     with guard():
         with session(here.engine) as work:
             feature, label = get_feature(work, here.id, index)

@@ -10,7 +10,7 @@ from mistudio.ui import judging
 from mistudio.ui.bulk import many_at_once
 from mistudio.ui.editing import edit_form, start_editing
 from mistudio.ui.feature import facts, label_html, show_examples, show_history, show_note, show_statistics
-from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
+from mistudio.ui.page import Here, feature_in_url, guard, link, link_to_firing, open_page
 from mistudio.ui.queue import Queue, begin, choose_queue, walk
 from mistudio.ui.regenerating import Wish, choose_how, regenerate, show_proposals
 from mistudio.ui.scores import show_scores
@@ -66,6 +66,7 @@ def review(here: Here, queue: Queue, index: int, waiting: int) -> None:
             st.html(label_html(label))
             if label is not None and not label.verdict:
                 st.caption(markdown_safe(reasons(feature, new=new)))
+            link_to_firing(here, feature.index)
         edit_form(here, feature, label)
         wish = None
         with guard():

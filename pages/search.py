@@ -14,12 +14,12 @@ from mistudio.store.engine import open_store, session
 from mistudio.store.extractions import coverage
 from mistudio.store.features import FeatureFilter
 from mistudio.ui.filters import FEATURE_STATES, score_range
-from mistudio.ui.page import Here, link, open_page, show_error
+from mistudio.ui.page import FIRES, Here, link, open_page, show_error
 from mistudio.ui.setup import show_job
 from mistudio.ui.tokens import chips_html, markdown_safe
 
 # Shown, and in the URL.
-WAYS = ("Labels", "What fires on a text")
+WAYS = ("Labels", FIRES)
 LABELED = ("Any", "Unreviewed", "Approved", "Rejected", "Human")
 EXAMPLES = ("math", "number", "code", "function")
 
@@ -27,7 +27,7 @@ EXAMPLES = ("math", "number", "code", "function")
 def main(here: Here) -> None:
     way = st.segmented_control("Search for", WAYS, key="find", bind="query-params", default=WAYS[0], required=True,
                                label_visibility="collapsed")
-    if way == WAYS[1]:
+    if way == FIRES:
         from mistudio.ui.firing import show_firing
 
         show_firing(here)
@@ -83,15 +83,12 @@ def results(here: Here, query: str, wanted: FeatureFilter) -> None:
         return
     st.markdown(f"**{len(hits)} feature{'s' if len(hits) != 1 else ''}**, best match first")
     for hit in hits:
-        with st.container(border=True):
-            text, action = st.columns([8, 1], vertical_alignment="center")
-            with text:
-                st.html(f'<div class="ms-label" style="font-size:1.05rem">{escape(hit.label)}</div>'
-                        f'<div class="ms-explanation">{escape(hit.explanation)}</div>'
-                        f'<div class="ms-by">{escape(facts(hit))}</div>'
-                        f'{chips_html((token, "") for token in hit.tokens)}')
-            with action:
-                link("pages/browse.py", "Open", ":material/open_in_full:", extraction_id=here.id, f=hit.index)
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.html(f'<div class="ms-label" style="font-size:1.05rem">{escape(hit.label)}</div>'
+                    f'<div class="ms-explanation">{escape(hit.explanation)}</div>'
+                    f'<div class="ms-by">{escape(facts(hit))}</div>'
+                    f'{chips_html((token, "") for token in hit.tokens)}')
+            link("pages/browse.py", "Open", ":material/open_in_full:", extraction_id=here.id, f=hit.index)
 
 
 def facts(hit: Hit) -> str:

@@ -26,18 +26,21 @@ expect.set_options(timeout=TIMEOUT)
 
 
 @contextmanager
-def app_server(database_url: str, env: dict[str, str] | None = None, timeout: float = 90) -> Iterator[str]:
-    """``streamlit run app.py`` in its own process on a free port; yields its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def app_server(database_url: str, env: dict[str, str] | None = None, timeout: float = 90,
+               path: str = "") -> Iterator[str]:
+    """``streamlit run app.py`` in its own process on a free port; yields its address once it answers.
+
+    Args:
+        path: below which it serves, as ``/name``.
+    """
+    port = free_port()
     environment = {**os.environ, "MISTUDIO_DATABASE_URL": database_url, **(env or {})}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless",
-               "true", "--server.address", "127.0.0.1"]
+               "true", "--server.address", "127.0.0.1", "--server.baseUrlPath", path]
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _wait_until_healthy(server, port, timeout, log)
+            _wait_until_healthy(server, f"http://127.0.0.1:{port}{path}", timeout, log)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGTERM)
@@ -48,7 +51,14 @@ def app_server(database_url: str, env: dict[str, str] | None = None, timeout: fl
                 server.wait()
 
 
-def _wait_until_healthy(server: subprocess.Popen, port: int, timeout: float, log) -> None:
+def free_port(host: str = "127.0.0.1") -> int:
+    """One that nobody listens on."""
+    with socket.socket() as free:
+        free.bind((host, 0))
+        return free.getsockname()[1]
+
+
+def _wait_until_healthy(server: subprocess.Popen, address: str, timeout: float, log) -> None:
     import urllib.error
     import urllib.request
 
@@ -57,7 +67,7 @@ def _wait_until_healthy(server: subprocess.Popen, port: int, timeout: float, log
         if server.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):

@@ -15,14 +15,12 @@ from mistudio.store import open_store
 from tests.browser import browser  # noqa: F401  (one for all: two cannot run in one process)
 from tests.toy import add_toy_extraction
 
-for _name in [name for name in os.environ if name.startswith(("MISTUDIO_", "OPENAI_", "OLLAMA_"))]:
+for _name in [name for name in os.environ if name.startswith(("MISTUDIO_", "OPENAI_", "OLLAMA_", "PG"))]:
     del os.environ[_name]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # What is right but slow, on a machine that does other things too, is no failure.
 hypothesis.settings.register_profile("busy", deadline=None)
 hypothesis.settings.load_profile("busy")
-if "PYTEST_XDIST_WORKER" in os.environ:  # beside others on the same cores
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 # Where the core meets the database, every test runs on both kinds.
@@ -63,7 +61,7 @@ def empty_postgresql():
     """The name of such a database on the server."""
     if POSTGRESQL is None:
         pytest.skip("no PostgreSQL server is named in TEST_POSTGRESQL_URL")
-    for url in _postgresql(None, "template1"):
+    for url in _postgresql(None, "template0"):
         open_store(url).dispose()
         yield make_url(url).database
 

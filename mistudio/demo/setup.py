@@ -9,6 +9,7 @@ from sqlmodel import col, select
 
 from mistudio.demo.fetch import demo_model
 from mistudio.errors import StoreError
+from mistudio.memory import give_back
 from mistudio.store import Extraction, session
 from mistudio.store.extractions import coverage
 from mistudio.store.features import FeatureFilter, list_features
@@ -50,6 +51,8 @@ def run_demo(engine: Engine, *, tokens: int = TOKENS, label: int = LABELS, progr
         config = ExtractConfig(model=str(model), sae=str(SAE_FOLDER), corpus="demo", tokens=tokens, name=NAME)
         extraction_id = extract(engine, config, lambda step, share, detail: say(
             step, EXTRACT_AT + (LABEL_AT - EXTRACT_AT) * share, detail))
+        # The labeler's model follows: a small host has no room for both.
+        give_back()
     _label_some(engine, extraction_id, label, say)
     say("Done", 1.0, "")
     return extraction_id

@@ -22,6 +22,7 @@ from mistudio.demo.concepts import tells_held_out
 from mistudio.demo.corpus import demo_documents
 from mistudio.demo.fetch import demo_model
 from mistudio.demo.planted import Window, is_reserved, planted
+from mistudio.demo.sums import write_sums
 from mistudio.distill.samples import Sample
 from mistudio.distill.train import Row, Step, batched, fit, new_adapter, row_of, save_adapter
 from mistudio.extract.corpus import document_hash
@@ -119,6 +120,7 @@ def train(seeds: list[Sample], extra: list[Sample], out: Path, *, epochs: int, s
     fit(model, batches, epochs=epochs, learning_rate=LEARNING_RATE, seed=seed, checkpoint=checkpoint,
         checkpoint_seconds=CHECKPOINT_SECONDS, on_step=on_step)
     save_adapter(model, out, "HuggingFaceTB/SmolLM2-135M-Instruct")
+    write_sums(out, ["adapter_config.json", "adapter_model.safetensors"])
     checkpoint.unlink()
 
 

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from mistudio.demo.activations import CONTEXT_LENGTH, HOOK_POINT, cache_activations, load_cache
 from mistudio.demo.measure_sae import measure
+from mistudio.demo.sums import write_sums
 
 D_SAE = 4608
 BATCH = 1024
@@ -140,6 +141,7 @@ def save(folder: Path, sae: Trainee, scale: float, mean: Tensor, training: dict)
                      "dataset_path": "text of installed packages (mistudio.demo.corpus)", "training": training},
     }
     (folder / "cfg.json").write_text(json.dumps(config, indent=1) + "\n")
+    write_sums(folder, ["cfg.json", "sae_weights.safetensors"])
 
 
 def main(

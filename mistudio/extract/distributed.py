@@ -118,6 +118,7 @@ def _connect(ray, config: ExtractConfig) -> None:
             # Ray itself tries for minutes.
             socket.create_connection((host, int(port)), timeout=5).close()
         ray.init(address=config.address, log_to_driver=False, configure_logging=False)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise MistudioError(f"The Ray cluster at {config.address} cannot be reached: {error}",
-                            "Start one with: ray start --head") from error
+                            "Start one with: ray start --head. If it has a token, set RAY_AUTH_MODE=token here too "
+                            "(docs/hosting/ray.md).") from error

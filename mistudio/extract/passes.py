@@ -11,6 +11,7 @@ from mistudio.extract.config import ExtractConfig
 from mistudio.extract.corpus import Contexts, contexts
 from mistudio.extract.corpus.source import corpus_documents
 from mistudio.extract.ranges import FeatureRange
+from mistudio.memory import give_back
 from mistudio.model.families import drop_blocks_behind, resolve
 from mistudio.model.hook import activations_at, width_at
 from mistudio.model.load import LoadedModel, load_model
@@ -30,10 +31,12 @@ def load_both(config: ExtractConfig) -> tuple[LoadedModel, SAE, ExtractConfig]:
     try:
         loaded = load_model(config.model, device=config.device, dtype=config.dtype)
         sae = load_sae(config.sae).to(loaded.device)
-        return loaded, sae, _completed(config, loaded, sae)
+        config = _completed(config, loaded, sae)
     except torch.OutOfMemoryError as error:
         raise ModelError("The GPU's memory does not hold model and SAE.",
                          "Use another GPU, another dtype, or MISTUDIO_DEVICE=cpu.") from error
+    give_back()
+    return loaded, sae, config
 
 
 def collect_batch(config: ExtractConfig, loaded: LoadedModel, features: FeatureRange, collected: Collected,

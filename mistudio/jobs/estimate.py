@@ -23,7 +23,7 @@ from mistudio.score.methods import judge_calls, shown_in
 from mistudio.score.trials import Trials, draw_trials
 from mistudio.store import Extraction, Feature, Label, runs, session
 from mistudio.store.features import FeatureFilter
-from mistudio.store.items import outline_labels, plan_scores, spread_evenly
+from mistudio.store.plans import outline_labels, outline_scores
 
 SAMPLED = 8
 # English prose runs to about 4.5 characters a token, code and marks to about 2.8; no tokenizer is loaded for this.
@@ -106,13 +106,13 @@ def estimate_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wan
         StoreError: the filter is not valid.
     """
     with session(engine) as work:
-        items = plan_scores(work, extraction_id, wanted, config.judges, again=config.again)
+        queued, skipped, sample = outline_scores(work, extraction_id, wanted, config.judges, SAMPLED,
+                                                 again=config.again)
         each = runs.seconds_a_score(work, config.judges)
-    queued = [item for item in items if item["state"] == "queued"]
-    tried = 1 + (1.0 if len(queued) <= FEW else config.baseline)
-    asked = _means(spread_evenly(queued, SAMPLED), lambda item: 2 * (_scoring(engine, item, config),))
+    tried = 1 + (1.0 if queued <= FEW else config.baseline)
+    asked = _means(sample, lambda feature_id: 2 * (_scoring(engine, feature_id, config),))
     each_tried = tuple(Asking().plus(one, tried) for one in asked)
-    return _estimate(config, (len(queued), len(items) - len(queued)), each_tried, ANSWER, each, batch)
+    return _estimate(config, (queued, skipped), each_tried, ANSWER, each, batch)
 
 
 def _estimate(config: RunConfig, features: tuple[int, int], asked: tuple[Asking, Asking], answer: tuple[int, int],
@@ -182,10 +182,11 @@ def _labeling(engine: Engine, feature_id: int, config: LabelConfig) -> tuple[Ask
     return low, high
 
 
-def _scoring(engine: Engine, item: dict, config: ScoreConfig) -> Asking:
-    """What is asked to score a label. Raises: NoEvidence."""
+def _scoring(engine: Engine, feature_id: int, config: ScoreConfig) -> Asking:
+    """What is asked to score a feature's label. Raises: NoEvidence."""
     with session(engine) as work:
-        label, feature = work.get_one(Label, item["label_id"]), work.get_one(Feature, item["feature_id"])
+        feature = work.get_one(Feature, feature_id)
+        label = work.get_one(Label, feature.label_id)
         material = material_of(work, work.get_one(Extraction, feature.extraction_id))
         trials = draw_trials(work, feature, material, "test", config.active, config.silent, config.seed, rough=True)
     return _judging(label, [method for method in config.judges if method in JUDGED], trials, config)

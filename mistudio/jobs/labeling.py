@@ -19,8 +19,9 @@ from mistudio.run.job import guarded
 from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter, Read, get_feature, read_features
-from mistudio.store.items import PROTECTED, Item, Outcome, plan_labels, store_labels
+from mistudio.store.items import PROTECTED, Item, Outcome, store_labels
 from mistudio.store.labels import is_protected
+from mistudio.store.plans import plan_labels
 
 
 def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> int:
@@ -40,8 +41,8 @@ def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: F
     template_of(config)  # one that cannot be used stops the run here, not at every feature
     with session(engine) as work:
         get_extraction(work, extraction_id)
-        items = plan_labels(work, extraction_id, wanted, replace_human=config.replace_human)
-        if not items:
+        items = plan_labels(extraction_id, wanted, replace_human=config.replace_human)
+        if not work.exec(items.limit(1)).first():
             raise StoreError("No feature matches, so there is nothing to label.", "Choose other features.")
         stored = config.model_dump() | {"wanted": wanted.as_dict()}
         return runs.create_run(work, extraction_id, stored, items).id

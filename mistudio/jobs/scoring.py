@@ -18,7 +18,8 @@ from mistudio.score.trials import Trials, draw_trials
 from mistudio.store import Extraction, Feature, Label, Score, runs, session
 from mistudio.store.extractions import get_extraction
 from mistudio.store.features import FeatureFilter
-from mistudio.store.items import Item, Outcome, plan_scores
+from mistudio.store.items import Item, Outcome
+from mistudio.store.plans import plan_scores
 from mistudio.store.scores import labels_of_run, scores_of
 
 SPLIT = "test"
@@ -41,8 +42,8 @@ def start_scores(engine: Engine, extraction_id: int, config: ScoreConfig, wanted
     check_budget(config)
     with session(engine) as work:
         get_extraction(work, extraction_id)
-        items = plan_scores(work, extraction_id, wanted, config.judges, again=config.again)
-        if not items:
+        items = plan_scores(extraction_id, wanted, config.judges, again=config.again)
+        if not work.exec(items.limit(1)).first():
             raise StoreError("No feature matches, so there is nothing to score.", "Choose other features.")
         return runs.create_run(work, extraction_id, config.model_dump() | {"wanted": wanted.as_dict()}, items,
                                kind="score").id

@@ -6,6 +6,7 @@ or sentence-transformers would take longer than all else that a first use needs.
 
 import hashlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,10 +78,28 @@ def encode_labels(labels: list[tuple[str, str]]) -> np.ndarray:
 def encode_query(query: str) -> np.ndarray | None:
     """The vector ``[384]`` float32 to multiply label vectors with (its length is not 1); None when the query is
     nothing but letters to the encoder. Kept for who asks the same with another filter: not to be changed."""
-    bare = encode([phrasing.format(query) for phrasing in PHRASINGS])
+    bare = _one_core().submit(encode, [phrasing.format(query) for phrasing in PHRASINGS]).result()
     if bare[0] @ _mashed() > MEANINGLESS:
         return None
     return _unit(bare.mean(axis=0)) - BACKGROUND_SHARE * _background()
+
+
+@lru_cache(maxsize=1)
+def _one_core() -> ThreadPoolExecutor:
+    """A thread in which torch works alone. A query is so little work that cores wait for each other longer than they
+    work on it: on a busy machine, ten times as long."""
+    return ThreadPoolExecutor(1, "encoder", initializer=_work_alone)
+
+
+def _work_alone() -> None:
+    import torch
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)  # the number of OpenMP is this thread's own
+    # A thread that torch has not met yet takes the number that was set last, in whatever thread.
+    last = threading.Thread(target=torch.set_num_threads, args=(usual,))
+    last.start()
+    last.join()
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

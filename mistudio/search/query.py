@@ -1,8 +1,9 @@
 """One list for one query: labels that hold its words, labels that mean it, and features whose tokens it names."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import Engine
 from sqlmodel import Session
 
@@ -64,15 +65,17 @@ def search(engine: Engine, extraction_id: int, query: str, limit: int = 20, *, m
     query = sql.clean(query)
     terms = sql.read_terms(query)
     hits, tokens = sql.WordHits([], [], True), []
-    with session(engine) as work, ThreadPoolExecutor(1) as beside:
+    with session(engine) as work, ThreadPoolExecutor(2) as beside:
         get_extraction(work, extraction_id)
         if not query:
             return []
-        meant = beside.submit(_by_meaning, engine, extraction_id, terms.literal, wanted) if meaning else None
+        if meaning:
+            vector = beside.submit(_encoded, terms.literal)
+            meant = beside.submit(_by_meaning, engine, extraction_id, vector, wanted)
         if words or terms.phrases:
             hits = _by_words(work, extraction_id, terms, wanted)
             tokens = sql.token_hits(work, extraction_id, terms.literal, wanted, POOL)
-        means = meant.result() if meant else {}
+        means = meant.result() if meaning else {}
     if terms.phrases:
         # Word for word means that nothing else is a result.
         means = {feature_id: means[feature_id] for feature_id in {*hits.named, *hits.explained, *tokens} & means.keys()}
@@ -98,17 +101,23 @@ def _by_words(work: Session, extraction_id: int, terms: sql.Terms, wanted: Featu
     return found
 
 
-def _by_meaning(engine: Engine, extraction_id: int, query: str, wanted: FeatureFilter) -> dict[int, float]:
+def _encoded(query: str) -> np.ndarray | None:
     from mistudio.search.encoder import encode_query
+
+    return encode_query(mark_name(query) or query)
+
+
+def _by_meaning(engine: Engine, extraction_id: int, encoded: Future[np.ndarray | None],
+                wanted: FeatureFilter) -> dict[int, float]:
     from mistudio.search.vectors import nearest
 
-    vector = encode_query(mark_name(query) or query)
-    if vector is None:
-        return {}
     among = None
     if wanted != FeatureFilter():
         with session(engine) as work:
             among = sql.few_matching(work, extraction_id, wanted, FEW)
+    vector = encoded.result()
+    if vector is None:
+        return {}
     near = nearest(engine, extraction_id, vector, POOL if among is not None or wanted == FeatureFilter() else 5 * POOL,
                    among)
     if not near or near[0][2] < WORTH_SHOWING:

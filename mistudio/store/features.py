@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from mistudio.errors import StoreError
 from mistudio.store.counts import known_count
 from mistudio.store.filtering import LABELED, FeatureFilter, Sort, beside, matching, order, place
-from mistudio.store.tables import Extraction, Feature, FeatureExamples, Label
+from mistudio.store.tables import SAMPLED, Extraction, Feature, FeatureExamples, Label
 
 # Prepared once, for all features of a run: to build statements anew takes longer than to run them.
 _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
@@ -19,9 +19,11 @@ _READ = (select(Feature, Label, Extraction, FeatureExamples).join(Extraction)
          .join(FeatureExamples, col(FeatureExamples.feature_id) == Feature.id, isouter=True)
          .where(col(Feature.id).in_(bindparam("of_features", expanding=True))))
 ALL = FeatureFilter()
-NEAR = 5000
+NEAR, BESIDE = 5000, 1000
 # More features than this are too many to read for a chart.
 MOST_CHARTED = 10_000
+# Up to so many features, all are looked at to draw those that match.
+SCANNED = 131_072
 TINY = 1e-30  # less than any density or activation of a feature that fired
 
 
@@ -74,7 +76,15 @@ def _page(work: Session, extraction_id: int, wanted: FeatureFilter, sort: Sort, 
         near = list(work.exec(found.join(first, first.c.id == Feature.id)))
         if len(near) == limit:
             return near
+    found = _among(select(Feature.id), extraction_id, wanted).order_by(*by).limit(limit).offset(offset)
     return list(work.exec(found))
+
+
+def _among(query, extraction_id: int, wanted: FeatureFilter):
+    """A query over those that match, who are found first: where they are few or lie together, an order's index would be
+    followed from feature to feature that are none."""
+    ids = matching(select(Feature.id), extraction_id, wanted, every=True).correlate(None)
+    return query.where(Feature.extraction_id == extraction_id, col(Feature.id).in_(ids))
 
 
 def feature_ids(work: Session, extraction_id: int, wanted: FeatureFilter = ALL) -> list[int]:
@@ -93,16 +103,23 @@ def neighbours(work: Session, extraction_id: int, wanted: FeatureFilter, index: 
     here = work.exec(select(place(sort)).where(Feature.extraction_id == extraction_id, Feature.index == index)).all()
     before = beside(sort, here[0], index, descending=descending, after=False) if here else []
     after = beside(sort, here[0], index, descending=descending, after=True) if here else [true()]
-    others = matching(select(Feature.index), extraction_id, wanted).where(col(Feature.index).not_in({index, *but}))
-    return (_first(work, others.order_by(*order(sort, descending=not descending)), before),
-            _first(work, others.order_by(*order(sort, descending=descending)), after))
+    others = col(Feature.index).not_in({index, *but})
+    return tuple(_first(work, extraction_id, wanted, [others & each for each in conditions],
+                        order(sort, descending=descends))
+                 for conditions, descends in ((before, not descending), (after, descending)))
 
 
-def _first(work: Session, query, conditions: list) -> int | None:
+def _first(work: Session, extraction_id: int, wanted: FeatureFilter, conditions: list, by: tuple) -> int | None:
+    """The index of the first that matches, in an order, and meets a condition; the first condition that one meets."""
     for condition in conditions:
-        found = work.exec(query.where(condition).limit(1)).first()
-        if found is not None:
-            return found
+        beside = (matching(select(Feature.id), extraction_id, ALL).where(condition).order_by(*by).limit(BESIDE)
+                  .subquery())
+        near = matching(select(Feature.index), extraction_id, wanted).join(beside, beside.c.id == Feature.id)
+        every = _among(select(Feature.index), extraction_id, wanted).where(condition)
+        for query in (near, every):
+            found = work.exec(query.order_by(*by).limit(1)).first()
+            if found is not None:
+                return found
     return None
 
 
@@ -118,7 +135,7 @@ class DensityGrid(NamedTuple):
     """How many features lie where: ``density`` and ``maximum`` are the edges of bins (float64 ``[bins + 1]``, even on a
     logarithmic scale), ``counts`` and ``labeled`` (int64 ``[bins, bins]``, density first) count all features in each
     and those with a label. Features that never fired are in none. ``one_in`` says of how many features one was read
-    and counted as that many: 1 of no more than ten thousand.
+    and counted as that many: 1 where all were.
     """
 
     density: np.ndarray
@@ -136,9 +153,12 @@ def density_grid(work: Session, extraction_id: int, wanted: FeatureFilter = ALL,
         counted: how many match, where that is known.
     """
     one_in = 1 + (count_features(work, extraction_id, wanted) if counted is None else counted) // MOST_CHARTED
+    if known_count(work, extraction_id, ALL) > SCANNED:
+        # To find all that match takes as long as to read all there are: what the sample has of them is enough.
+        one_in = max(one_in, SAMPLED)
     fired = replace(wanted, min_density=wanted.min_density or TINY, min_activation=wanted.min_activation or TINY)
     query = matching(select(Feature.density, Feature.max_activation, col(Feature.label_state).in_(LABELED)),
-                     extraction_id, fired, "label_state", every=True, one_in=one_in)
+                     extraction_id, fired, "label_state", every=True, share=one_in)
     rows = work.exec(query).all()
     if not rows:
         return None

@@ -13,7 +13,7 @@ from sqlalchemy.types import NullType
 from sqlmodel import col, select
 
 from mistudio.errors import StoreError
-from mistudio.store.tables import NEED, SORTED, Feature, Label
+from mistudio.store.tables import NEED, SAMPLED, SORTED, Feature, Label, one_in
 
 Sort = Literal["index", "label", "score", "density", "max_activation", "confidence", "state", "label_state", "kind",
                "provider", "origin", "disagreement", "need"]
@@ -62,13 +62,13 @@ class FeatureFilter:
         return {name: value for name, value in asdict(self).items() if value not in (None, "", (), False)}
 
 
-def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every: bool = False, one_in: int = 1):
+def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every: bool = False, share: int = 1):
     """A query over features, limited to those that match.
 
     Args:
         also: what else it reads or sorts by, by the names of what can be sorted by.
         every: all that match are read, not the first in some order.
-        one_in: of so many features, only one: always the same, spread without a step that a pattern could follow.
+        share: of so many features, only one (``tables.one_in``).
 
     Raises:
         StoreError: there is no such label state.
@@ -86,9 +86,10 @@ def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every
     if wanted.states:
         query = query.where(col(Feature.state).in_(wanted.states))
     if wanted.text:
-        query = query.where(_Says(wanted.text, one_in))
-    if one_in > 1:
-        query = query.where(text(_one_in("feature.id", one_in)))
+        query = query.where(_Says(wanted.text, share))
+    # Databases take the index of the sample only where its own condition is among the others.
+    for number in {share, min(share, SAMPLED)} - {1}:
+        query = query.where(text(one_in(number, "feature.id")))
     for column, value in ((Feature.kind, wanted.kind), (Feature.origin, wanted.origin),
                           (Feature.provider, wanted.provider)):
         if value:
@@ -112,11 +113,6 @@ def matching(query, extraction_id: int, wanted: FeatureFilter, *also: str, every
 
 def _without_index(column) -> ColumnElement:
     return UnaryExpression(column, operator=custom_op("+"), type_=column.type)
-
-
-def _one_in(column: str, number: int) -> str:
-    # Multiples of the golden ratio, in whole numbers that PostgreSQL's integers hold.
-    return f"{column} % 32768 * 20251 % 32768 < {32768 // number}"
 
 
 def words_alone(said: str) -> str | None:
@@ -153,9 +149,9 @@ class _Says(ColumnElement):
     inherit_cache = False
     type = NullType()  # of a Boolean, SQLite would be asked whether it equals 1, and then finds no index for it
 
-    def __init__(self, said: str, one_in: int = 1):
+    def __init__(self, said: str, share: int = 1):
         self.said = said
-        self.one_in = one_in
+        self.share = share
         # A word stands for all words that begin with it; a single letter only for itself.
         self.words = [f'"{word}"' + ("*" if len(word) > 1 else "") for word in re.findall(r"[^\W_]+", said)]
         self.symbols = re.search(r"[^\w\s]|_", said) is not None
@@ -180,7 +176,7 @@ def _full_text(says: _Says, compiler, **options) -> str:
     if not says.words:
         return exact
     match = bindparam(None, says.match, unique=True)
-    some = f" AND {_one_in('rowid', says.one_in)}" if says.one_in > 1 else ""
+    some = f" AND {one_in(says.share, 'rowid')}" if says.share > 1 else ""
     found = ("feature.id IN (SELECT rowid FROM label_fts WHERE label_fts MATCH "
              f"{compiler.process(match, **options)}{some})")
     return f"({found} AND {exact})" if exact else found

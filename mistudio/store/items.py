@@ -1,26 +1,18 @@
-"""The items of a run: which features it takes, which wait, and what came of each, stored in one transaction."""
+"""The items of a run: which wait, and what came of each, in one transaction. ``store.plans`` says which there are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy import Float, Integer, bindparam, case, func, update
 from sqlalchemy.orm import make_transient
 from sqlmodel import Session, col, select
 
-from mistudio.store.counts import count_states
-from mistudio.store.current import PROTECTED_STATES
-from mistudio.store.filtering import FeatureFilter, matching
 from mistudio.store.labels import add_to_history, make_current
 from mistudio.store.runs import beat
-from mistudio.store.scores import add_score, scored
-from mistudio.store.tables import Extraction, Feature, Label, Run, RunItem, Score, now
+from mistudio.store.scores import add_score
+from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
 
-# Places among the features where an outline looks for a sample.
-LOOKED_AT = 512
-# States of features that nobody can name.
-UNNAMED = ("dead", "rare")
-T = TypeVar("T")
 PROTECTED = "a person wrote or approved its label"
 # What closing items says, prepared once: to build such statements anew takes longer than to run them.
 _ITEMS, _RUNS = RunItem.__table__, Run.__table__
@@ -66,75 +58,6 @@ class Outcome:
     completion_tokens: int | None = None
     cost: float | None = None
     text: str = ""
-
-
-def spread_evenly(found: Sequence[T], most: int) -> list[T]:
-    """At most so many of them, from the first to the last."""
-    if len(found) <= most:
-        return list(found)
-    return [found[round(place * (len(found) - 1) / max(most - 1, 1))] for place in range(most)]
-
-
-def plan_labels(work: Session, extraction_id: int, wanted: FeatureFilter, *, replace_human: bool = False) -> list[dict]:
-    """One item for each matching feature, in order of index: queued, or skipped with the reason."""
-    query = matching(select(Feature.id, Feature.state, Feature.active_tokens, Feature.label_state), extraction_id,
-                     wanted)
-    items = []
-    for feature_id, state, active, label_state in work.exec(query.order_by(col(Feature.index))):
-        kind, reason = "", ""
-        if state == "dead":
-            kind, reason = "dead", "dead: never active"
-        elif state == "rare":
-            kind, reason = "rare", f"rare: active on only {active} tokens"
-        elif not replace_human and label_state in PROTECTED_STATES:
-            kind, reason = "protected", PROTECTED
-        items.append({"feature_id": feature_id, "state": "skipped" if kind else "queued", "reason_kind": kind,
-                      "reason": reason})
-    return items
-
-
-def outline_labels(work: Session, extraction_id: int, wanted: FeatureFilter, sampled: int, *,
-                   replace_human: bool = False) -> tuple[int, int, list[int]]:
-    """What ``plan_labels`` comes to, without a row a feature.
-
-    Returns:
-        How many items are queued, how many are skipped, and ids of up to so many features of queued ones, spread evenly
-        over the indices.
-    """
-    kept = () if replace_human else PROTECTED_STATES
-    rows = count_states(work, extraction_id, wanted)
-    queued = sum(count for state, label_state, count in rows if state not in UNNAMED and label_state not in kept)
-    usable = matching(select(Feature.id), extraction_id, wanted).where(
-        col(Feature.state).not_in(UNNAMED), col(Feature.label_state).not_in(kept)).order_by(col(Feature.index))
-    # Of very many, a few hundred places are looked at: to read the ids of all takes longer than to label one.
-    d_sae = work.get_one(Extraction, extraction_id).d_sae
-    places = range(0, d_sae, max(1, d_sae // LOOKED_AT))
-    found = work.exec(usable.where(col(Feature.index).in_(places)) if queued > LOOKED_AT else usable).all()
-    if len(found) < min(sampled, queued):
-        found = work.exec(usable).all()
-    return queued, sum(count for *_states, count in rows) - queued, spread_evenly(found, sampled)
-
-
-def plan_scores(work: Session, extraction_id: int, wanted: FeatureFilter, judges: dict[str, str], *,
-                again: bool = False) -> list[dict]:
-    """One item for each matching feature's current label: queued, or skipped with the reason.
-
-    Args:
-        judges: who judges by which method; a label that has all these scores on the test split is skipped.
-        again: score it all the same.
-    """
-    query = matching(select(Feature.id, Feature.label_id, Feature.label_state), extraction_id, wanted)
-    known = {} if again else scored(work, extraction_id, "test")
-    items = []
-    for feature_id, label_id, label_state in work.exec(query.order_by(col(Feature.index))):
-        kind, reason = "", ""
-        if label_state in ("unlabeled", "rejected"):
-            kind, reason = "no label", "no label to score"
-        elif set(judges.items()) <= known.get(label_id, set()):
-            kind, reason = "scored", "its label was scored by this judge before"
-        items.append({"feature_id": feature_id, "state": "skipped" if kind else "queued", "reason_kind": kind,
-                      "reason": reason, "label_id": label_id})
-    return items
 
 
 def queued_items(work: Session, run_id: int, after: int = -1, limit: int | None = None) -> list[Item]:

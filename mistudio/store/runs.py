@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from statistics import mean
 
-from sqlalchemy import bindparam, func, insert, or_, update
+from sqlalchemy import Select, bindparam, func, insert, literal, or_, update
 from sqlmodel import Session, col, select
 
 from mistudio.errors import StoreError
-from mistudio.store.tables import Feature, Label, Run, RunItem, Score, now
+from mistudio.store.tables import Feature, Label, Run, RunItem, Score, UTCDateTime, now
 
 # A worker beats every half second; one that has been silent so long is gone, or waits for the database.
 STALE = timedelta(seconds=30)
@@ -25,12 +25,18 @@ _BEAT = update(_RUNS).where(_RUNS.c.id == bindparam("of_run"), or_(
 STOPPED = {"pause": "paused", "cancel": "cancelled"}
 
 
-def create_run(work: Session, extraction_id: int, config: dict, items: list[dict], kind: str = "label") -> Run:
-    """A queued run with its items (as ``store.items`` plans them)."""
+def create_run(work: Session, extraction_id: int, config: dict, items: Select | list[dict], kind: str = "label") -> Run:
+    """A queued run with its items: a plan of ``store.plans``, which the database writes by itself, or a dict of columns
+    each."""
     run = Run(extraction_id=extraction_id, kind=kind, config=config, heartbeat=now())
     work.add(run)
     work.flush()
-    if items:
+    if isinstance(items, Select):
+        rest = literal(run.id), literal(""), literal(now(), UTCDateTime)
+        work.exec(insert(RunItem).from_select(
+            ["feature_id", "state", "reason_kind", "reason", "label_id", "run_id", "reply", "updated_at"],
+            items.add_columns(*rest)))
+    elif items:
         work.exec(insert(RunItem), params=[
             {"run_id": run.id, "reply": "", "label_id": None, "updated_at": now(), **item} for item in items])
     return run

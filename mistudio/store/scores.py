@@ -93,17 +93,6 @@ def newest_score(work: Session) -> int:
     return work.exec(select(func.max(Score.id))).one() or 0
 
 
-def scored(work: Session, extraction_id: int, split: str) -> dict[int, set[tuple[str, str]]]:
-    """By label id: which ``(method, judge)`` have scored it on a split; current labels of an extraction only."""
-    query = (select(Score.label_id, Score.method, Score.judge)
-             .join(Feature, col(Feature.label_id) == Score.label_id)
-             .where(Feature.extraction_id == extraction_id, Score.split == split))
-    found: dict[int, set[tuple[str, str]]] = {}
-    for label_id, method, judge in work.exec(query):
-        found.setdefault(label_id, set()).add((method, judge))
-    return found
-
-
 def labels_of_run(work: Session, run_id: int, limit: int = 1000) -> list[tuple[str, str]]:
     """Text and explanation of the labels that a scoring run is for."""
     query = (select(Label.text, Label.explanation).join(RunItem, col(RunItem.label_id) == Label.id)

@@ -130,9 +130,22 @@ for _name, _column in SORTED.items():
     Index(f"ix_feature_by_{_name}", col(Feature.extraction_id),
           text(f"({_NEED.format('')})") if _name == "need" else _column, col(Feature.index))
 # Everything to filter by in one place: what asks for several of these reads nothing else.
-Index("ix_feature_filter", *(col(column) for column in (
+_FILTERED = [col(column) for column in (
     Feature.extraction_id, Feature.label_state, Feature.state, Feature.kind, Feature.origin, Feature.provider,
-    Feature.starred, Feature.score, Feature.density, Feature.max_activation, Feature.index)))
+    Feature.starred, Feature.score, Feature.density, Feature.max_activation, Feature.index)]
+Index("ix_feature_filter", *_FILTERED)
+# The same of a sample, so that an estimate reads no more than it shows.
+SAMPLED = 16
+
+
+def one_in(number: int, column: str = "id") -> str:
+    """A condition that one in so many features meet: always the same ones, spread without a step that a pattern could
+    follow. Those of a larger number are among those of a smaller."""
+    # Multiples of the golden ratio, in whole numbers that PostgreSQL's integers hold.
+    return f"{column} % 32768 * 20251 % 32768 < {32768 // number}"
+
+
+Index("ix_feature_sample", *_FILTERED, sqlite_where=text(one_in(SAMPLED)), postgresql_where=text(one_in(SAMPLED)))
 Index("ix_feature_starred", col(Feature.extraction_id), col(Feature.index), sqlite_where=col(Feature.starred).is_(True),
       postgresql_where=col(Feature.starred).is_(True))
 
@@ -194,7 +207,10 @@ class Label(SQLModel, table=True):
     measured. ``disagreement`` is how far its latest detection and fuzzing scores lie apart, null without both.
     """
 
-    __table_args__ = (Index("ix_label_feature", "feature_id"), Index("ix_label_run", "run_id"))
+    __table_args__ = (
+        Index("ix_label_feature", "feature_id"), Index("ix_label_run", "run_id"),
+        Index("ix_label_answered", "provider", "id", "model", sqlite_where=text("seconds IS NOT NULL"),
+              postgresql_where=text("seconds IS NOT NULL")))
 
     id: int | None = Field(default=None, primary_key=True)
     feature_id: int = Field(foreign_key="feature.id", ondelete="CASCADE")
@@ -286,8 +302,11 @@ class Score(SQLModel, table=True):
     wrongly; ``evidence`` the seed and the ids of all windows. ``cost`` is US dollars, null when not known.
     """
 
+    __table_args__ = (Index("ix_score_label", "label_id", "method", "judge", "split"),
+                      Index("ix_score_judge", "method", "judge", "id"))
+
     id: int | None = Field(default=None, primary_key=True)
-    label_id: int = Field(foreign_key="label.id", ondelete="CASCADE", index=True)
+    label_id: int = Field(foreign_key="label.id", ondelete="CASCADE")
     run_id: int | None = Field(default=None, index=True)
     method: str
     judge: str = ""

@@ -50,9 +50,10 @@ def density_grid_chart(grid: DensityGrid, box: Box | None = None) -> go.Figure:
         x=100 * x, y=y, mode="markers", name="features", customdata=np.stack([counts, labeled], 1),
         marker={"size": 2 + 7 * size, "symbol": "square", "color": BLUE, "opacity": 0.25 + 0.75 * size,
                 "line": {"width": 0}},
-        hovertemplate="%{customdata[0]:,} features, %{customdata[1]:,} of them labeled<br>density about %{x:.2g}% of "
-                      "tokens<br>maximum about %{y:.2g}<extra></extra>"))
-    return _map_layout(figure, f"{counts.sum():,} features by density and maximum", box)
+        hovertemplate=f"{'about ' if grid.one_in > 1 else ''}%{{customdata[0]:,}} features, %{{customdata[1]:,}} of "
+                      "them labeled<br>density about %{x:.2g}% of tokens<br>maximum about %{y:.2g}<extra></extra>"))
+    number = f"{counts.sum():,} features" if grid.one_in == 1 else "Features"
+    return _map_layout(figure, f"{number} by density and maximum", box)
 
 
 def _map_layout(figure: go.Figure, title: str, box: Box | None) -> go.Figure:

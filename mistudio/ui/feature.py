@@ -11,7 +11,7 @@ from mistudio.store.tables import Feature, Label
 from mistudio.ui.charts import histogram_chart
 from mistudio.ui.examples import show_examples
 from mistudio.ui.history import provenance, show_history
-from mistudio.ui.page import Here, guard, link
+from mistudio.ui.page import Here, guard, link, link_to_firing
 from mistudio.ui.related import show_related
 from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import chips_html, markdown_safe
@@ -73,6 +73,10 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     """The whole detail of a feature; only the open tab is worked out. ``go`` opens another feature."""
     st.html(label_html(label))
     st.caption(markdown_safe(facts(feature)))
+    with st.container(horizontal=True):
+        link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
+             f=feature.index)
+        link_to_firing(here, feature.index)
     examples, numbers, scores, past, related, note = st.tabs(TABS, key="tab", bind="query-params")
     if examples.open:
         with examples:
@@ -92,5 +96,3 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     if note.open:
         with note:
             show_note(here, feature, key=key)
-    link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
-         f=feature.index)

@@ -16,13 +16,13 @@ ROW_HEIGHT = 35  # pixels
 # By the name of what they sort by; what has none cannot be sorted by.
 COLUMNS = {
     "index": columns.NumberColumn("Index", width=55, format="%d"),
-    "label": columns.TextColumn("Label", width=180),
+    "label": columns.TextColumn("Label", width=170),
+    "score": columns.NumberColumn("Score", width=58, format="%.2f",
+                                  help="Of the label, on windows that no labeler saw."),
     "top tokens": columns.TextColumn("Top tokens", width=110,
                                      help="Tokens it fires on most. · is a space, ↵ a new line."),
     "activations": columns.BarChartColumn("Activations", width=70, y_min=0,
                                           help="How often it fires weakly (left) to strongly (right), on a log scale."),
-    "score": columns.NumberColumn("Score", width=58, format="%.2f",
-                                  help="Of the label, on windows that no labeler saw."),
     "density": columns.NumberColumn("Density", width=80, format="%.3g%%",
                                     help="Share of all tokens on which it is active."),
     "max_activation": columns.NumberColumn("Maximum", width=80, format="%.3g", help="Its strongest activation."),

@@ -4,8 +4,9 @@ import streamlit as st
 
 from mistudio.search.fires import DENSE_ABOVE, MOST_TOKENS, Reader, Reading, load_reader, strongest
 from mistudio.store.engine import session
+from mistudio.store.features import get_feature
 from mistudio.store.search import Named, names_of
-from mistudio.store.tables import Extraction
+from mistudio.store.tables import Extraction, Label
 from mistudio.ui import resources
 from mistudio.ui.page import Here, feature_in_url, link
 from mistudio.ui.tokens import markdown_safe, text_html, text_of, visible
@@ -17,7 +18,11 @@ LISTED = 50
 
 
 def show_firing(here: Here) -> None:
-    """The text, its tokens' strongest features, and one feature on all of it."""
+    """The text, its tokens' strongest features, and one feature on all of it: the one in the URL, if there is one."""
+    index = feature_in_url()
+    if index is not None:
+        with session(here.engine) as work:
+            _feature, label = get_feature(work, here.id, index)
     with st.form("read", border=False):
         text = st.text_area("Text", SAMPLE, key="passage", persist_state="session", height=120,
                             help=f"At most {MOST_TOKENS} tokens are read.")
@@ -26,11 +31,13 @@ def show_firing(here: Here) -> None:
     if asked:
         kept = st.session_state["reading"] = (here.id, _read(here, text))
     if kept is None or kept[0] != here.id:
+        if index is not None:
+            st.markdown(f"**Feature {index:,}** ({_named(label)}) is shown on this text once it has been read.")
         st.caption(f"The text is run through {markdown_safe(here.extraction.model)} up to "
                    f"{markdown_safe(here.extraction.hook_point)} and through its SAE, on the machine of this server. "
                    "The first time, loading takes some seconds.")
         return
-    _results(here, kept[1])
+    _results(here, kept[1], index)
 
 
 def _read(here: Here, text: str) -> Reading:
@@ -50,7 +57,7 @@ def _reader(key: str, _extraction: Extraction) -> Reader:
     return load_reader(_extraction)
 
 
-def _results(here: Here, reading: Reading) -> None:
+def _results(here: Here, reading: Reading, index: int | None) -> None:
     if reading.cut:
         st.info(f"The text is longer than {MOST_TOKENS} tokens. Its end was left out.", icon=":material/content_cut:")
     with session(here.engine) as work:
@@ -65,7 +72,6 @@ def _results(here: Here, reading: Reading) -> None:
             _tokens(here, reading, features)
         with by_feature:
             _features(reading, names, dense)
-    index = feature_in_url()
     with chosen, st.container(border=True):
         _one_feature(here, reading, _first(features) if index is None else index)
 
@@ -132,14 +138,17 @@ def _one_feature(here: Here, reading: Reading, index: int) -> None:
     st.number_input("Test a feature on this text", 0, here.extraction.d_sae - 1, index, key=key,
                     on_change=lambda: st.query_params.update(f=str(st.session_state[key])))
     with session(here.engine) as work:
-        found = names_of(work, here.id, [index]).get(index)
-    label = found.label if found and found.label else "not labeled yet"
-    st.markdown(f"**{markdown_safe(label)}**")
+        feature, label = get_feature(work, here.id, index)
+    st.markdown(f"**{_named(label)}**")
     values = _reader(_key(here.extraction), here.extraction).activations(reading, index)
     vocabulary = resources.vocabulary(here.engine, here.extraction)
-    top = found.max_activation if found and found.max_activation else float(values.max())
+    top = feature.max_activation or float(values.max())
     st.html(text_html(reading.tokens, values, top, vocabulary))
     active = int((values > 0).sum())
     st.caption(f"Active on {active:,} of {len(values):,} tokens"
                + (f", at most {values.max():.1f}; in the corpus at most {top:.1f}." if active else "."))
     link("pages/browse.py", "Open in Browse", ":material/open_in_full:", extraction_id=here.id, f=index)
+
+
+def _named(label: Label | None) -> str:
+    return markdown_safe(label.text) if label else "not labeled yet"

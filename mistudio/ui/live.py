@@ -47,7 +47,8 @@ def _live(here: Here, run_id: int, api_key: str | None, was_active: bool) -> Non
         st.markdown(f"**Run {run.id}** · {DOES[run.kind][0].lower()} · {run.state} · {markdown_safe(asked(run))}")
         st.progress(finished / total if total else 1.0, text=f"{finished:,} of {total:,} features")
         _numbers(run, counts, finished)
-        show_message(here, run)
+        if run.state not in ACTIVE:
+            show_message(here, run)
         run_actions(here, run, counts, api_key)
         if run.state not in ACTIVE and not finished:
             return
@@ -56,11 +57,13 @@ def _live(here: Here, run_id: int, api_key: str | None, was_active: bool) -> Non
         with landed.container(height=height):
             _landed(here, run)
         with failed.container(height=height):
+            if run.state in ACTIVE:  # where it moves nothing
+                show_message(here, run)
             show_failures(here, run)
 
 
 def show_message(here: Here, run: Run) -> None:
-    """Why a run waits or ended, where there is something to say; else what it used, in the same place."""
+    """Why a run waits or ended, where there is something to say."""
     waits = trouble(here.engine, run.id)
     if waits:
         st.warning(markdown_safe(waits), icon=":material/hourglass_empty:")

@@ -23,7 +23,7 @@ from mistudio.ui.tokens import STYLE, markdown_safe
 
 log = logging.getLogger(__name__)
 
-SIDEBAR_WIDTH = 232  # pixels
+SIDEBAR_WIDTH, RECORDED_WIDTH = 232, 278  # pixels; the second for the larger type of a video
 # For a video: larger type, and nothing of the tool it is made with.
 RECORDING = """
 <style>
@@ -40,6 +40,8 @@ PAGES = (
     ("pages/review.py", "Review", ":material/rate_review:"),
     ("pages/search.py", "Search", ":material/search:"),
 )
+# Search's other way; shown, and in the URL.
+FIRES = "What fires on a text"
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,10 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
         title: the page's name in the navigation.
         needs_extraction: without one, say so and stop before the body.
     """
+    recording = settings().recording
     st.set_page_config(page_title=f"{title} · mistudio", page_icon=":material/neurology:", layout="wide",
-                       initial_sidebar_state=SIDEBAR_WIDTH)
-    st.html(STYLE + RECORDING if settings().recording else STYLE)
+                       initial_sidebar_state=RECORDED_WIDTH if recording else SIDEBAR_WIDTH)
+    st.html(STYLE + RECORDING if recording else STYLE)
     here = None
     with guard():
         here = _prepare()
@@ -111,6 +114,11 @@ def link(script: str, label: str, icon: str | None = None, *, extraction_id: int
     query = {"x": extraction_id, **params}
     st.page_link(script, label=label, icon=icon,
                  query_params={name: str(value) for name, value in query.items() if value not in (None, "")})
+
+
+def link_to_firing(here: Here, index: int) -> None:
+    """A link to Search, where a feature is tested on a text."""
+    link("pages/search.py", "Test on a text", ":material/bolt:", extraction_id=here.id, find=FIRES, f=index)
 
 
 def feature_in_url() -> int | None:

@@ -11,6 +11,7 @@ from mistudio.ui.page import Here
 from mistudio.ui.tokens import markdown_safe, visible
 
 MOST_SAME = 24
+LONGEST_TOKEN = 14  # characters
 
 
 def show_related(here: Here, feature: Feature, label: Label | None, *, go: Callable[[int], None], key: str) -> None:
@@ -38,9 +39,13 @@ def show_related(here: Here, feature: Feature, label: Label | None, *, go: Calla
 
 
 def _named(near: Near) -> str:
-    tokens = "  ".join(visible(token) for token in near.tokens[:5])
+    tokens = "  ".join(_short(visible(token)) for token in near.tokens[:5])
     text = f"**{markdown_safe(near.label)}**" if near.label else markdown_safe(tokens) or "it never fired"
     return f"{near.cosine:.2f} · {near.index:,} · {text}"
+
+
+def _short(token: str) -> str:
+    return token if len(token) <= LONGEST_TOKEN else f"{token[:LONGEST_TOKEN]}…"
 
 
 def _unknown(here: Here) -> None:

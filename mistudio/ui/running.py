@@ -120,13 +120,13 @@ def _run_panel(engine: Engine, found: tuple[Run, dict[str, int]] | None) -> None
             left = [f"{time_left(run, counts, rate)} left"] if rate else ["starting"]
             st.caption(markdown_safe(" · ".join([*([speed_in_words(rate)] if rate else []), *left, *failed])))
         else:
-            st.markdown(f"**Run {run.id} {run.state}**  \n"
-                        + ", ".join([f"{counts['done']:,} {DOES[run.kind][1]}", *failed]))
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
-                         query_params={"x": str(run.extraction_id), "run": str(run.id)})
-            if run.state not in ACTIVE:
-                st.button("Hide", type="tertiary", key="forget-run", on_click=_forget, help="Show this no more.")
+            with st.container(horizontal=True):
+                st.markdown(f"**Run {run.id} {run.state}**  \n"
+                            + ", ".join([f"{counts['done']:,} {DOES[run.kind][1]}", *failed]), width="stretch")
+                st.button(":material/close:", type="tertiary", key="forget-run", on_click=_forget,
+                          help="Show this no more.")
+        st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
+                     query_params={"x": str(run.extraction_id), "run": str(run.id)})
 
 
 def _forget() -> None:

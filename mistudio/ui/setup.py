@@ -40,7 +40,8 @@ def _job(engine: Engine, was_running: bool) -> None:
             st.rerun(scope="app")
         if found.running:
             st.markdown(f"**{markdown_safe(found.title)}**: {markdown_safe(found.step)}")
-            st.progress(min(max(found.fraction, 0.0), 1.0), text=markdown_safe(found.detail) or None)
+            share = min(max(found.fraction, 0.0), 1.0)
+            st.progress(share, text=markdown_safe(found.detail or f"{share:.0%}"))  # a line of text at every step
             st.caption("This goes on in the background, also when you close this page.")
             if st.button("Cancel", icon=":material/stop:", disabled=found.cancel):
                 background.cancel()

@@ -80,7 +80,8 @@ def record(url: str, folder: Path, scheme: str, features: str, *, film: bool) ->
                 camera.start(path=folder / "mistudio.webm", size=SIZE)
             camera.show_actions(cursor="pointer", duration=PACE, style={"title": "display: none"})
             try:
-                scenes.play(page, address, folder, scenes.by_embedded, features, scenes.OF_DIGITS, before=announce)
+                scenes.play(page, address, folder, scenes.by_embedded, features, scenes.OF_DIGITS, measured=True,
+                            before=announce)
             finally:
                 if film:
                     camera.stop()  # what was recorded until a scene failed shows why

@@ -18,11 +18,12 @@ OF_ANYTHING = {"math": "math|equation|number|digit", "number": "number|digit|num
 
 
 def play(page: Page, address: str, pictures: Path, who: Callable[[Page], None], features: str | None,
-         words: dict[str, str], *, before: Callable[[Callable], None] = lambda scene: None,
+         words: dict[str, str], *, measured: bool = False, before: Callable[[Callable], None] = lambda scene: None,
          arrived: Callable[[], None] = lambda: None) -> tuple[int, str]:
     """All six, from an open Home on; each leaves a picture. Returns the index of the edited feature and its new label.
 
     Args:
+        measured: whether the labels are scored before they are reviewed, so that Review knows the poor and the good.
         before: called with each scene before it is played.
         arrived: called once scene 3 has been seen and its run may end.
     """
@@ -33,7 +34,9 @@ def play(page: Page, address: str, pictures: Path, who: Callable[[Page], None], 
     before(watch_labels_arrive)
     watch_labels_arrive(page, pictures)
     arrived()
-    wait_for_the_end(page)
+    wait_for_the_end(page, "labeling")
+    if measured:
+        measure(page)
     before(review_and_edit)
     index, text = review_and_edit(page, pictures)
     before(search)
@@ -185,14 +188,20 @@ def labeled(page: Page) -> int:
     return int(metric.get_by_test_id("stMetricValue").inner_text().replace(",", ""))
 
 
-def wait_for_the_end(page: Page, timeout: float = 240_000) -> None:
-    # The sidebar says so to who has seen it run, the panel also to who comes later.
-    expect(page.get_by_text(re.compile(r"Run \d+ (done|· labeling · done)")).first).to_be_visible(timeout=timeout)
+def wait_for_the_end(page: Page, kind: str, timeout: float = 240_000) -> None:
+    expect(page.get_by_text(re.compile(rf"^Run \d+ · {kind} · done"))).to_be_visible(timeout=timeout)
     settled(page)
 
 
+def measure(page: Page) -> None:
+    """Score the labels of the run that has ended by their meaning, which asks nobody."""
+    page.get_by_role("button", name="Score the labels").click()
+    page.get_by_role("button", name=re.compile(r"^Score [\d,]+ features$")).click()
+    wait_for_the_end(page, "scoring")
+
+
 def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
-    """Scene 4: look at a label beside its examples and approve it, have the next made again, edit the third.
+    """Scene 4: have the label that most needs it made again, edit the next, approve the best beside its examples.
 
     Returns the index of the edited feature and its new label.
     """
@@ -200,17 +209,12 @@ def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
     expect(page.locator("h1")).to_have_text("Review")
     settled(page)
     expect(page.locator(".ms-row").first).to_be_visible()
-    shot(page, pictures, "4-review")
     first = feature_in(page)
-    page.get_by_role("button", name="Approve").click()
-    expect(page).not_to_have_url(re.compile(f"f={first}(&|$)"))
-    settled(page)
-    second = feature_in(page)
     page.get_by_role("button", name="Regenerate").click()
     expect(page.get_by_text(re.compile("New label:")).first).to_be_visible()
     settled(page)
     page.get_by_role("button", name="Next").click()
-    expect(page).not_to_have_url(re.compile(f"f={second}(&|$)"))
+    expect(page).not_to_have_url(re.compile(f"f={first}(&|$)"))
     page.reload()  # typing into a page that is still being drawn is nobody's habit
     settled(page)
     index = feature_in(page)
@@ -221,6 +225,15 @@ def review_and_edit(page: Page, pictures: Path) -> tuple[int, str]:
     box.fill(text)
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".ms-label").first).to_have_text(text)
+    settled(page)
+    choose_option(page, "Order", "Highest score")
+    # What was edited has left the queue.
+    expect(page).to_have_url(re.compile(rf"[?&]f=(?!{index}(&|$))\d"))
+    settled(page)
+    best = feature_in(page)
+    shot(page, pictures, "4-review")
+    page.get_by_role("button", name="Approve").click()
+    expect(page).not_to_have_url(re.compile(f"f={best}(&|$)"))
     settled(page)
     return index, text
 
@@ -263,7 +276,7 @@ def close_on_the_labeled_browser(page: Page, pictures: Path, address: str, index
     page.goto(f"{address}/browse?f={index}")
     settled(page)
     expect(page.locator(".ms-label").first).to_have_text(text)
-    page.goto(f"{address}/browse?labels=Labeled&sort=Maximum&desc=true")
+    page.goto(f"{address}/browse?labels=Labeled&sort=Score&desc=true")
     open_row(page, 3)
     expect(page.get_by_text("No label yet")).to_have_count(0)
     shot(page, pictures, "6-browse-labeled")

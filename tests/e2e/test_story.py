@@ -14,7 +14,7 @@ from tests.servers.ollama_server import OllamaServer
 from tests.servers.openai_server import OpenAIServer
 
 
-def play(browser, database, pictures, who, features, words=scenes.OF_ANYTHING, server=None):
+def play(browser, database, pictures, who, features, words=scenes.OF_ANYTHING, server=None, **more):
     """Scenes 1 to 6; returns the edited feature and its label.
 
     A server gives its first answers and holds the others back until scene 3 has been seen.
@@ -25,7 +25,7 @@ def play(browser, database, pictures, who, features, words=scenes.OF_ANYTHING, s
     with app_server(database) as address, new_page(browser) as page:
         page.goto(address)
         settled(page)
-        return scenes.play(page, address, pictures, who, features, words, arrived=arrived.set)
+        return scenes.play(page, address, pictures, who, features, words, arrived=arrived.set, **more)
 
 
 def test_openai(browser, story_url, pictures, tmp_path):
@@ -47,4 +47,5 @@ def test_ollama(browser, story_url, pictures):
 
 
 def test_embedded(browser, story_url, pictures):
-    play(browser, story_url, pictures, scenes.by_embedded, scenes.digits_and_others(story_url), scenes.OF_DIGITS)
+    features = scenes.digits_and_others(story_url, others=24)
+    play(browser, story_url, pictures, scenes.by_embedded, features, scenes.OF_DIGITS, measured=True)

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -29,9 +30,13 @@ def local_outcome(folder, config):
 
 
 def workers():
-    """The processes in which a share of the corpus is being run."""
-    return [process for process in psutil.process_iter(["cmdline"])
-            if "ray::_share" in " ".join(process.info["cmdline"] or ())]
+    """The processes, of those started here, in which a share of the corpus is being run."""
+    running = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if "ray::_share" in " ".join(process.cmdline()):
+                running.append(process)
+    return running
 
 
 def test_two_workers_give_the_local_result(engine, config, ray, tmp_path):

@@ -11,7 +11,7 @@ from mistudio.jobs.labeling import label_one, start_run
 from mistudio.jobs.work import work_run
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import make_provider
-from mistudio.store import Label, items, runs, session
+from mistudio.store import Label, items, plans, runs, session
 from mistudio.store.features import FeatureFilter, get_feature
 from mistudio.store.labels import add_label, current_label, edit_label, history, judge_label
 from tests.label.helpers import EVERYTHING, LABELABLE, config_for, counts, labels_of, run_all
@@ -138,9 +138,9 @@ def test_the_outline_of_a_plan_counts_what_the_plan_holds(engine, toy, wanted):
                                   verdict=verdict))
     for replace in (False, True):
         with session(engine) as work:
-            plan = items.plan_labels(work, toy, wanted, replace_human=replace)
-            queued, skipped, sample = items.outline_labels(work, toy, wanted, 100, replace_human=replace)
-        ids = [item["feature_id"] for item in plan if item["state"] == "queued"]
+            plan = work.exec(plans.plan_labels(toy, wanted, replace_human=replace)).all()
+            queued, skipped, sample = plans.outline_labels(work, toy, wanted, 100, replace_human=replace)
+        ids = [feature_id for feature_id, state, *_why in plan if state == "queued"]
         assert (queued, skipped) == (len(ids), len(plan) - len(ids)) and sample == ids
 
 

@@ -11,7 +11,7 @@ from mistudio.jobs.labeling import start_run
 from mistudio.jobs.work import work_run
 from mistudio.run import loop
 from mistudio.run.config import RunConfig
-from mistudio.store import Label, Run, items, runs, session
+from mistudio.store import Label, Run, items, plans, runs, session
 from mistudio.store.features import FeatureFilter
 from mistudio.store.items import Outcome
 from mistudio.store.tables import RunItem, now
@@ -43,7 +43,7 @@ class Counting:
 
 def queue(engine, extraction_id):
     with session(engine) as work:
-        planned = items.plan_labels(work, extraction_id, FeatureFilter())
+        planned = plans.plan_labels(extraction_id, FeatureFilter())
         return runs.create_run(work, extraction_id, {}, planned).id
 
 
@@ -148,7 +148,10 @@ def test_a_stop_while_calls_hang_keeps_their_answers(engine, toy, server, stop, 
 
 @pytest.mark.parametrize("answer", ["hang", Failure(429, headers={"Retry-After": "100"})])
 def test_cancel_takes_no_longer_than_one_call(engine, toy, server, answer):
-    """The client would wait for ten times the timeout, or for minutes when it is told to come back later."""
+    """The client would wait for ten times the timeout, or for minutes when it is told to come back later.
+
+    A busy machine gets some seconds beside it.
+    """
     if answer == "hang":
         server.gate = threading.Event()
     server.answer = lambda _messages: answer
@@ -158,7 +161,7 @@ def test_cancel_takes_no_longer_than_one_call(engine, toy, server, answer):
     asked = time.monotonic()
     ask_to(engine, run_id, "cancel")
     worker.join(20)
-    assert time.monotonic() - asked < 2 + 2 * loop.LOOK_UP + 2
+    assert time.monotonic() - asked < 2 + 2 * loop.LOOK_UP + 7
     with session(engine) as work:
         assert runs.get_run(work, run_id).state == "cancelled"
     assert counts(engine, run_id)["queued"] == LABELABLE

@@ -36,6 +36,11 @@ def features(work, extraction):
     return list(work.exec(select(Feature).where(Feature.extraction_id == extraction).order_by(Feature.index)))
 
 
+def rounded(hits):
+    """What equals these hits, up to what a product of a matrix rounds otherwise for another number of rows."""
+    return [(feature, label, pytest.approx(cosine, abs=1e-6)) for feature, label, cosine in hits]
+
+
 def label_toys(engine, extraction, texts):
     with session(engine) as work:
         for feature, text in zip(features(work, extraction), texts, strict=False):

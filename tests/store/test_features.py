@@ -187,3 +187,18 @@ def test_some_may_be_passed_over_on_the_way(engine, toy):
     with session(engine) as work:
         assert neighbours(work, toy, FeatureFilter(), 4, but=(3, 5, 6)) == (2, 7)
         assert neighbours(work, toy, FeatureFilter(), -1, "density", descending=True, but=(10,))[1] == 9
+
+
+def test_a_sample_of_many_is_counted_as_all_of_them(engine):
+    """The mean of a share of one in sixteen: four standard deviations of it are the most it may be off."""
+    extraction = add_toy_extraction(engine)
+    with session(engine) as work:
+        feature = get_feature(work, extraction, 0)[0].model_dump(exclude={"id", "index"})
+        add_features(work, [feature | {"index": index, "density": 1e-4 * (1 + index % 7)}
+                            for index in range(12, 20_012)], [None] * 20_000)
+    with session(engine) as work:
+        wanted = FeatureFilter(min_density=4e-4, states=("live",))
+        matched = count_features(work, extraction, wanted)
+        grid = density_grid(work, extraction, wanted, bins=6, counted=160_000)
+        assert grid.one_in == 17
+        assert abs(grid.counts.sum() - matched) < 4 * 17 * (matched / 17) ** 0.5

@@ -5,17 +5,18 @@ from datetime import timedelta
 import pytest
 
 from mistudio.errors import StoreError
-from mistudio.store import Label, Run, items, runs, session
-from mistudio.store.features import FeatureFilter
+from mistudio.store import Label, Run, Score, items, plans, runs, session
+from mistudio.store.features import FeatureFilter, get_feature
 from mistudio.store.items import Outcome
-from mistudio.store.labels import current_label, edit_label, history
+from mistudio.store.labels import add_label, current_label, edit_label, history
+from mistudio.store.scores import add_score
 from mistudio.store.tables import RunItem, now
 
 
 @pytest.fixture
 def run_id(engine, toy):
     with session(engine) as work:
-        return runs.create_run(work, toy, {"provider": "embedded"}, items.plan_labels(work, toy, FeatureFilter())).id
+        return runs.create_run(work, toy, {"provider": "embedded"}, plans.plan_labels(toy, FeatureFilter())).id
 
 
 def pass_time(engine, run_id, seconds):
@@ -131,7 +132,7 @@ def test_a_run_that_nobody_took_up_can_be_resumed(engine, run_id):
 
 def test_an_interrupted_run_with_nothing_left_is_done(engine, toy):
     with session(engine) as work:
-        dead = items.plan_labels(work, toy, FeatureFilter(states=("dead",)))
+        dead = plans.plan_labels(toy, FeatureFilter(states=("dead",)))
         run_id = runs.create_run(work, toy, {}, dead).id
         runs.take_lease(work, run_id, "a")
     pass_time(engine, run_id, 31)
@@ -143,3 +144,24 @@ def test_an_interrupted_run_with_nothing_left_is_done(engine, toy):
 def test_an_unknown_run_is_a_message(engine):
     with session(engine) as work, pytest.raises(StoreError, match="no run 7"):
         runs.get_run(work, 7)
+
+
+def test_a_plan_of_scores_skips_what_this_judge_scored(engine, toy):
+    with session(engine) as work:
+        ids = [get_feature(work, toy, index)[0].id for index in range(3)]
+        for feature_id, methods in zip(ids, (("detection", "fuzzing"), ("detection",), ()), strict=True):
+            label = Label(feature_id=feature_id, text="x", origin="llm")
+            add_label(work, label)
+            for method in methods:
+                add_score(work, Score(label_id=label.id, method=method, judge="j", value=0.8, n=4), label)
+    judges = {"detection": "j", "fuzzing": "j"}
+    for again, states in ((False, ["skipped", "queued", "queued"]), (True, ["queued"] * 3)):
+        with session(engine) as work:
+            plan = work.exec(plans.plan_scores(toy, FeatureFilter(), judges, again=again)).all()
+            assert [row[1] for row in plan[:3]] == states
+            assert {row[2] for row in plan[3:]} == {"no label"}
+            queued, skipped, sample = plans.outline_scores(work, toy, FeatureFilter(), judges, 8, again=again)
+            assert (queued, skipped) == (states.count("queued"), len(plan) - states.count("queued"))
+            assert sample == [row[0] for row in plan if row[1] == "queued"]
+            run = runs.create_run(work, toy, {}, plans.plan_scores(toy, FeatureFilter(), judges, again=again), "score")
+            assert runs.run_counts(work, run.id) == {"queued": queued, "skipped": skipped, "done": 0, "failed": 0}

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, create_engine, insert, make_url, text
 
+from mistudio.errors import StoreError
 from mistudio.store import open_store, session
-from mistudio.store.engine import MIGRATIONS
+from mistudio.store.engine import MIGRATIONS, newest_version
 from mistudio.store.features import FeatureFilter, count_features, get_feature, list_features
 from mistudio.store.tables import now
 
@@ -102,3 +104,16 @@ def test_a_database_of_before_gets_the_scores_it_holds(old):
     with session(engine) as work:
         assert [get_feature(work, 1, index)[0].score for index in (3, 4, 5)] == [0.6, None, None]
         assert count_features(work, 1, FeatureFilter(labels="scored")) == 1
+
+
+def test_the_newest_version_is_the_one_migrations_lead_to():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == newest_version()
+
+
+def test_a_database_of_a_later_version_is_a_message(engine, database_url):
+    with session(engine) as work:
+        work.exec(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="another version of mistudio"):
+        open_store(database_url)

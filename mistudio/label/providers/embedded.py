@@ -18,6 +18,7 @@ from mistudio.label.base import load_base, prompt_ids
 from mistudio.label.completion import with_names
 from mistudio.label.providers import CONCURRENCY, EMBEDDED_BATCH, Completion, Messages
 from mistudio.label.providers.batches import Batches
+from mistudio.memory import give_back
 
 if TYPE_CHECKING:
     from mistudio.model.load import LoadedModel
@@ -144,6 +145,7 @@ def _load(adapter: Path | None, base: str, revision: str, _changed: int | None) 
     loaded.model.eval()
     if loaded.tokenizer.pad_token_id is None:
         loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
+    give_back()
     return loaded
 
 
