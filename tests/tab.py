@@ -229,6 +229,8 @@ class Tab:
                 await self._send()
         elif message.script_finished == ENDED and not message.metadata.run.fragment_ids:
             self._scripts += 1
+            here = {getattr(shown, "id", "") for _kind, shown in self.elements.values()}
+            self._values = {name: state for name, state in self._values.items() if name in here}
             self._cache = {hashed: kept for hashed, kept in self._cache.items() if self._scripts - kept[0] <= KEPT}
             if waiting:
                 self._done.set_result(None)
