@@ -6,14 +6,16 @@ import sys
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from mistudio.cli import distilling, exchange, fires, jobs, labeling, managing, quality, reading
+from mistudio.cli import distilling, exchange, fires, jobs, labeling, managing, moving, quality, reading
 from mistudio.errors import MistudioError
+from mistudio.store.failures import failure
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Name, check and search the features of a sparse autoencoder.")
 for command in (jobs.demo, jobs.extract, labeling.label, labeling.score, quality.report, distilling.distill,
                 distilling.adapters, reading.runs, reading.features, reading.show, reading.prompts, reading.search,
-                fires.fires, managing.extractions, managing.rename, managing.delete, managing.compare):
+                fires.fires, managing.extractions, managing.rename, managing.delete, managing.compare,
+                moving.copy, moving.backup):
     app.command()(command)
 app.command("export")(exchange.export_file)
 app.command("import")(exchange.import_file)
@@ -27,7 +29,8 @@ def main() -> None:
     except MistudioError as error:
         _fail(error.message, error.hint)
     except DBAPIError as error:
-        _fail(f"The database failed: {error.orig}", "Check that it is reachable, has space left and is not read-only.")
+        known = failure(error)
+        _fail(known.message, known.hint)
 
 
 def _fail(message: str, hint: str) -> None:

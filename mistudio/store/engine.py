@@ -4,17 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session, create_engine
 
 from mistudio.errors import StoreError
 from mistudio.settings import settings
+from mistudio.store.failures import failure
+from mistudio.store.schema import upgrade
+from mistudio.store.storable import as_json
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+# How long a writer waits for another one.
+BUSY_SECONDS = 5
+CONNECT_SECONDS = 10
 
 
 def open_store(url: str | None = None) -> Engine:
@@ -24,7 +26,8 @@ def open_store(url: str | None = None) -> Engine:
         url: SQLAlchemy URL; the settings' database when not given.
 
     Raises:
-        StoreError: the URL is wrong, the server cannot be reached, or the file is not a mistudio database.
+        StoreError: the URL is wrong, the server cannot be reached, or the file is not a mistudio database or of a
+            newer version. The database is left as it was.
     """
     url = url or settings().url
     try:
@@ -33,22 +36,22 @@ def open_store(url: str | None = None) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        server = parsed.get_backend_name() == "postgresql"
         # A run's threads hold a connection each while they work out what to show; the pool's usual 15 are too few.
-        engine = create_engine(parsed, max_overflow=-1)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _sqlite_pragmas)
-        _upgrade(engine)
+        # After a restart of a server all that the pool holds are dead: it looks before it gives one out.
+        engine = create_engine(parsed, max_overflow=-1, json_serializer=as_json, pool_pre_ping=server)
+        event.listen(engine, "connect", _postgresql_settings if server else _sqlite_pragmas)
+        if server and "connect_timeout" not in parsed.query:
+            event.listen(engine, "do_connect", _not_for_ever)
+        upgrade(engine, shown(url))
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise StoreError(f"The database URL {_shown(url)!r} is not valid.",
+        raise StoreError(f"The database URL {shown(url)!r} is not valid.",
                          "Use sqlite:///path/to/file.db or postgresql://user@host/name.") from error
-    except CommandError as error:
-        raise StoreError(f"The database {_shown(url)} was written by another version of mistudio: {error}.",
-                         "Upgrade mistudio, or use another database.") from error
-    except (OperationalError, DatabaseError) as error:
-        raise StoreError(f"The database {_shown(url)} cannot be opened: {error.orig}",
-                         "Check the path or address, and that the file is a mistudio database.") from error
+    except DBAPIError as error:
+        known = failure(error)
+        raise StoreError(f"The database {shown(url)} cannot be opened. {known.message}", known.hint) from error
     except OSError as error:
-        raise StoreError(f"The folder of the database {_shown(url)} cannot be made: {error.strerror}.",
+        raise StoreError(f"The folder of the database {shown(url)} cannot be made: {error.strerror}.",
                          "Set MISTUDIO_DATABASE_URL or MISTUDIO_DATA_DIR to a place that can be written.") from error
     return engine
 
@@ -61,24 +64,25 @@ def session(engine: Engine) -> Iterator[Session]:
         work.commit()
 
 
-def _sqlite_pragmas(connection, _record) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "busy_timeout=5000", "synchronous=NORMAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _upgrade(engine: Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """The URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
         return url
+
+
+def _sqlite_pragmas(connection, _record) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", f"busy_timeout={1000 * BUSY_SECONDS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _postgresql_settings(connection, _record) -> None:
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    connection.commit()
+
+
+def _not_for_ever(_dialect, _record, _arguments, options) -> None:
+    options["connect_timeout"] = CONNECT_SECONDS

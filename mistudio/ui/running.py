@@ -12,6 +12,7 @@ from mistudio.jobs import DOES
 from mistudio.store.engine import session
 from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.tables import Run, now
+from mistudio.ui.failing import guard
 from mistudio.ui.tokens import markdown_safe
 from mistudio.ui.wording import duration
 
@@ -73,11 +74,12 @@ def show_running(engine: Engine) -> None:
 
 
 def _panel(engine: Engine) -> None:
-    job = background.status()
-    if job is not None and job.running:
-        with st.container(border=True, gap="small"):
-            st.progress(min(max(job.fraction, 0.0), 1.0), text=markdown_safe(f"{job.title}: {job.step}"))
-    _run_panel(engine)
+    with guard():
+        job = background.status()
+        if job is not None and job.running:
+            with st.container(border=True, gap="small"):
+                st.progress(min(max(job.fraction, 0.0), 1.0), text=markdown_safe(f"{job.title}: {job.step}"))
+        _run_panel(engine)
 
 
 def _run_panel(engine: Engine) -> None:
