@@ -73,10 +73,24 @@ def test_a_run_waits_while_the_server_is_away_says_so_and_goes_on(cluster, engin
     server.gate.set()
     assert watch.troubled.wait(60)
     assert len(server.requests) == 2 + WIDTH, "nothing more is asked than answers can wait for"
-    assert "so the run waits" in next(filter(None, watch.said))
+    assert "The run waits. The database cannot be reached." in next(filter(None, watch.said))
     cluster.start()
     worker.join(120)
     assert watch.said[-1] == ""
+    assert_all_labeled_and_nothing_asked_twice(engine, server, run_id)
+
+
+def test_a_run_waits_while_another_program_writes_for_long(engine, toy, server, run_id):
+    watch = Watch()
+    with engine.connect() as other:
+        other.execute(text("UPDATE feature SET starred = true"))
+        worker = threading.Thread(target=work_run, args=(engine, run_id), kwargs={"on_progress": watch})
+        worker.start()
+        assert watch.troubled.wait(60)
+        _out, err = shell("rename", toy, "another name")
+        assert err == "", "what is not about features or labels goes on"
+    worker.join(120)
+    assert "The run waits. The database is busy" in next(filter(None, watch.said)) and watch.said[-1] == ""
     assert_all_labeled_and_nothing_asked_twice(engine, server, run_id)
 
 

@@ -21,16 +21,19 @@ from sqlalchemy import (
     String,
     create_engine,
     insert,
+    inspect,
     make_url,
     select,
     text,
 )
 
+from mistudio.errors import StoreError
 from mistudio.store import open_store, session
 from mistudio.store.features import FeatureFilter, count_features, get_feature, list_features
 from mistudio.store.schema import MIGRATIONS
 from mistudio.store.tables import SQLModel, now
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*expression-based index")
 EXTRACTION = {"id": 1, "name": "old", "model": "m", "model_revision": "", "hook_point": "layers.0", "sae": "s",
               "sae_hash": "0", "architecture": "topk", "d_in": 4, "d_sae": 9, "corpus": "c", "tokens": 10,
               "contexts": 1, "context_length": 16, "window": 8, "dtype": "float32", "device": "", "config": {},
@@ -62,7 +65,7 @@ def old(database_url):
     """Upgrade an empty database to a revision, give rows to its tables, and open it with the version of today."""
     opened = []
 
-    def opened_with(revision: str, rows: dict[str, list[dict]] | Callable):
+    def opened_with(revision: str, rows: dict[str, list[dict]] | Callable, *also: str):
         if database_url.startswith("sqlite"):
             Path(make_url(database_url).database).unlink()
         engine = create_engine(make_url(database_url).set(
@@ -81,6 +84,8 @@ def old(database_url):
             for table in tables.sorted_tables:
                 for row in given.get(table.name, []):
                     connection.execute(insert(table), row)
+            for statement in also:
+                connection.execute(text(statement))
         engine.dispose()
         opened.append(open_store(database_url))
         return opened[-1]
@@ -146,7 +151,6 @@ def value_for(column, table):
     return next(value for kind, value in kinds.items() if isinstance(column.type, kind))
 
 
-@pytest.mark.filterwarnings("ignore:.*expression-based index")
 @pytest.mark.parametrize("version", versions())
 def test_every_row_of_every_earlier_version_is_kept(old, version):
     """A row in each table of that version, whatever it was; tables that the database keeps itself it fills itself."""
@@ -181,6 +185,18 @@ def test_every_row_of_every_earlier_version_is_kept(old, version):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert [change for change in compare_metadata(context, SQLModel.metadata) if not _known(change)] == []
+
+
+def test_an_upgrade_that_fails_half_way_leaves_the_database_as_it_was(old, database_url):
+    # What version 7 would make is there, so that it fails when version 6 has made its table.
+    with pytest.raises(StoreError, match=r"ix_runitem_feature.* already exists"):
+        old("0005", {}, "CREATE INDEX ix_runitem_feature ON runitem (feature_id)")
+    engine = create_engine(make_url(database_url).set(
+        drivername="sqlite" if database_url.startswith("sqlite") else "postgresql+psycopg"))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0005"
+        assert "featurenearest" not in inspect(connection).get_table_names()
+    engine.dispose()
 
 
 def _known(change):
