@@ -8,14 +8,16 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from mistudio import __version__
-from mistudio.cli import distilling, exchange, fires, jobs, labeling, managing, quality, reading
+from mistudio.cli import distilling, exchange, fires, jobs, labeling, managing, moving, quality, reading
 from mistudio.cli.doctor import doctor
 from mistudio.errors import MistudioError
+from mistudio.store.failures import failure
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for command in (jobs.demo, jobs.extract, labeling.label, labeling.score, quality.report, distilling.distill,
                 distilling.adapters, reading.runs, reading.features, reading.show, reading.prompts, reading.search,
-                fires.fires, managing.extractions, managing.rename, managing.delete, managing.compare, doctor):
+                fires.fires, managing.extractions, managing.rename, managing.delete, managing.compare,
+                moving.copy, moving.backup, doctor):
     app.command()(command)
 app.command("export")(exchange.export_file)
 app.command("import")(exchange.import_file)
@@ -41,7 +43,8 @@ def main() -> None:
     except MistudioError as error:
         _fail(error.message, error.hint)
     except DBAPIError as error:
-        _fail(f"The database failed: {error.orig}", "Check that it is reachable, has space left and is not read-only.")
+        known = failure(error)
+        _fail(known.message, known.hint)
 
 
 def _fail(message: str, hint: str) -> None:

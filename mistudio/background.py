@@ -8,7 +8,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from sqlalchemy.exc import DBAPIError
+
 from mistudio.errors import Cancelled, MistudioError
+from mistudio.store.failures import failure
 
 log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -90,6 +93,8 @@ def _work(job: Callable[[Progress], int | str | None]) -> None:
         _set(done=True, **({"outcome": result} if isinstance(result, str) else {"extraction_id": result}))
     except MistudioError as error:
         _set(error=error)
+    except DBAPIError as error:
+        _set(error=failure(error))
     except Exception as error:
         log.exception("a background job ended with a defect")
         _set(error=MistudioError(f"A defect of mistudio: {type(error).__name__}: {error}",

@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc):
 def database_url(request, tmp_path, monkeypatch):
     """A fresh database, also the one that pages and shell use by default."""
     empty = request.getfixturevalue(f"empty_{request.param}")
-    for url in (_sqlite if request.param == "sqlite" else _postgresql)(tmp_path, empty):
+    for url in (_sqlite if request.param == "sqlite" else postgresql)(tmp_path, empty):
         monkeypatch.setenv("MISTUDIO_DATABASE_URL", url)
         settings.cache_clear()
         yield url
@@ -61,7 +61,7 @@ def empty_postgresql():
     """The name of such a database on the server."""
     if POSTGRESQL is None:
         pytest.skip("no PostgreSQL server is named in TEST_POSTGRESQL_URL")
-    for url in _postgresql(None, "template0"):
+    for url in postgresql(None, "template0"):
         open_store(url).dispose()
         yield make_url(url).database
 
@@ -70,7 +70,8 @@ def _sqlite(folder, empty):
     yield f"sqlite:///{shutil.copy(empty, folder / 'test.db')}"
 
 
-def _postgresql(_folder, empty):
+def postgresql(_folder, empty):
+    """The URL of a database of its own, made from this one, and dropped afterwards."""
     name = f"mistudio_test_{uuid.uuid4().hex}"
     with psycopg.connect(POSTGRESQL, autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name} TEMPLATE {empty}")

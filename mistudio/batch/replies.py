@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from mistudio.batch.address import Address
 from mistudio.errors import NotAsked, ProviderError
-from mistudio.label.answer import storable
 from mistudio.label.prompts.templates import hash_of
 from mistudio.label.providers import Completion, Messages
 from mistudio.label.providers.openai import OpenAIProvider, read_completion
 from mistudio.run.config import RunConfig
+from mistudio.store.storable import storable
 
 _KINDS = {408: "timeout", 429: "rate limit"}
 

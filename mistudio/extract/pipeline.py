@@ -23,6 +23,7 @@ from mistudio.model.load import LoadedModel
 from mistudio.sae.sae import SAE
 from mistudio.store import Extraction, session
 from mistudio.store.extractions import stored_features
+from mistudio.store.failures import failure
 from mistudio.store.nearest import MOST_FEATURES, add_nearest
 from mistudio.store.tables import now
 
@@ -73,7 +74,7 @@ def _extract(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SA
     except DBAPIError as error:
         if collected is not None:
             checkpoint.save(collected)
-        failed = StoreError(f"The extraction could not be stored: {error.orig}",
+        failed = StoreError(f"The extraction could not be stored. {failure(error).message}",
                             "Free space or mend the database, then start the same extraction again: it goes on from "
                             "what it has.")
         _give_up(engine, extraction_id, failed)

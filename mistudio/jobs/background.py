@@ -4,11 +4,13 @@ import logging
 import threading
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from mistudio.errors import MistudioError
 from mistudio.jobs.work import work_run
 from mistudio.run.loop import RunProgress
 from mistudio.store import runs, session
+from mistudio.store.failures import failure
 
 log = logging.getLogger(__name__)
 _threads: dict[tuple[str, int], threading.Thread] = {}
@@ -53,6 +55,8 @@ def _work(engine: Engine, run_id: int, api_key: str | None) -> None:
         work_run(engine, run_id, api_key=api_key, on_progress=watch)
     except MistudioError as error:
         _fail(engine, run_id, str(error))
+    except DBAPIError as error:
+        _fail(engine, run_id, str(failure(error)))
     except Exception as error:
         log.exception("run %s ended with a defect", run_id)
         _fail(engine, run_id, f"A defect of mistudio: {type(error).__name__}: {error}")
@@ -60,5 +64,8 @@ def _work(engine: Engine, run_id: int, api_key: str | None) -> None:
 
 def _fail(engine: Engine, run_id: int, message: str) -> None:
     """Say on the run why it cannot go on, unless a worker has it."""
-    with session(engine) as work:
-        runs.fail_unowned(work, run_id, message)
+    try:
+        with session(engine) as work:
+            runs.fail_unowned(work, run_id, message)
+    except DBAPIError:  # for want of a sign of life it turns to interrupted later
+        log.exception("why run %s ended could not be stored: %s", run_id, message)

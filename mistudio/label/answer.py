@@ -118,11 +118,6 @@ def json_values(raw: str | None) -> Iterator[object]:
         yield _read(span)
 
 
-def storable(text: str) -> str:
-    """The text without what a database cannot hold: NUL characters and lone surrogates."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-
-
 def _after_thinking(text: str) -> str:
     start = text.lstrip()
     if start.startswith("<think>"):

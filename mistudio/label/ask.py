@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from mistudio.errors import MistudioError, NotAsked, ProviderError, ProviderSetupError, ReplyError
-from mistudio.label.answer import storable
 from mistudio.label.prompts import Prompt, repair
 from mistudio.label.providers import Completion, Provider
+from mistudio.store.storable import storable
 
 T = TypeVar("T")
 # Characters of a reply that are stored: any answer that can be read is shorter.

@@ -1,8 +1,8 @@
 """Labels from statistics: a feature that is active on one token only is named by that token, and nobody is asked."""
 
-from mistudio.label.answer import storable
 from mistudio.label.completion import mark_name, visible
 from mistudio.store import Feature, Label
+from mistudio.store.storable import storable
 
 # Of the peaks of all examples of the explain split; a share of fewer than these says little.
 SHARE, FEWEST = 0.95, 10

@@ -28,6 +28,7 @@ from mistudio.run.budget import Budget
 from mistudio.run.job import UNREACHABLE, Job, defect, guarded
 from mistudio.run.width import Width
 from mistudio.store import runs, session
+from mistudio.store.failures import failure
 from mistudio.store.items import Item, Outcome, finish_items, queued_items
 
 log = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ class Loop:
                     self._say()
                 return found
             except UNREACHABLE as error:
-                trouble = f"The database cannot be written, so the run waits: {error.orig}"
+                trouble = f"The run waits. {failure(error).message}"
                 if trouble != self.trouble:
                     log.warning("run %s: %s", self.run_id, trouble)
                     self.trouble = trouble

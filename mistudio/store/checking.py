@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from mistudio.errors import StoreError
 from mistudio.settings import settings
-from mistudio.store.engine import MIGRATIONS, open_store
+from mistudio.store.engine import open_store, shown
+from mistudio.store.failures import failure
+from mistudio.store.schema import version_of, versions
 
 
 class Looked(NamedTuple):
@@ -40,10 +38,9 @@ def look_at(url: str | None = None) -> Looked:
         with engine.connect() as connection:
             if file is not None:
                 _check_file(connection, file)
-            return _version(connection, str(file or engine.url.render_as_string(hide_password=True)))
+            return _version(connection, str(file or shown(url)))
     except DBAPIError as error:
-        raise StoreError(f"The database cannot be read: {error.orig}", "Check the file or the server, or restore a "
-                         "backup.") from error
+        raise failure(error) from error
     finally:
         engine.dispose()
 
@@ -69,27 +66,13 @@ def _check_file(connection: Connection, file: Path) -> None:
     connection.rollback()
 
 
-def _version(connection: Connection, shown: str) -> Looked:
-    scripts = ScriptDirectory.from_config(_config())
-    found, newest = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
+def _version(connection: Connection, name: str) -> Looked:
+    found, newest = version_of(connection, name), versions()[-1]
     if found is None:
-        if inspect(connection).get_table_names():
-            raise StoreError(f"The database {shown} holds tables of another program.", "Use another database.")
-        return Looked("new", f"{shown} is empty; its tables are made when it is first opened")
-    try:
-        scripts.get_revision(found)
-    except CommandError as error:
-        raise StoreError(f"The database {shown} was written by a newer mistudio (schema {found}; this one knows "
-                         f"{newest}).", "Upgrade mistudio, or use another database.") from error
+        return Looked("new", f"{name} is empty; its tables are made when it is first opened")
     if found != newest:
-        return Looked("old", f"{shown} has schema {found}; opening it upgrades it to {newest}")
+        return Looked("old", f"{name} has schema {found}; opening it upgrades it to {newest}")
     size = connection.execute(text("SELECT pg_database_size(current_database())" if connection.dialect.name ==
                                    "postgresql" else "SELECT page_count * page_size FROM pragma_page_count(), "
                                    "pragma_page_size()")).scalar_one()
-    return Looked("current", f"{shown}, schema {found}, {size / 1e6:,.0f} MB")
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
+    return Looked("current", f"{name}, schema {found}, {size / 1e6:,.0f} MB")

@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy import Engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session, create_engine
 
 from mistudio.errors import StoreError
 from mistudio.settings import settings
+from mistudio.store import schema
+from mistudio.store.failures import failure
+from mistudio.store.storable import as_json
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+# How long a writer waits for another one.
+BUSY_SECONDS = 5
+CONNECT_SECONDS = 10
 
 
 def open_store(url: str | None = None, *, upgrade: bool = True) -> Engine:
@@ -22,7 +27,8 @@ def open_store(url: str | None = None, *, upgrade: bool = True) -> Engine:
         upgrade: without it the database must be there, and stays as it is.
 
     Raises:
-        StoreError: the URL is wrong, the server cannot be reached, or the file is not a mistudio database.
+        StoreError: the URL is wrong, the server cannot be reached, or the file is not a mistudio database or of a
+            newer version. The database is left as it was.
     """
     url = url or settings().url
     try:
@@ -31,22 +37,25 @@ def open_store(url: str | None = None, *, upgrade: bool = True) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         if upgrade and parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        server = parsed.get_backend_name() == "postgresql"
         # A run's threads hold a connection each while they work out what to show; the pool's usual 15 are too few.
-        engine = create_engine(parsed, max_overflow=-1)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _sqlite_pragmas)
+        # After a restart of a server all that the pool holds are dead: it looks before it gives one out.
+        engine = create_engine(parsed, max_overflow=-1, json_serializer=as_json, pool_pre_ping=server)
+        event.listen(engine, "connect", _postgresql_settings if server else _sqlite_pragmas)
+        if server and "connect_timeout" not in parsed.query:
+            event.listen(engine, "do_connect", _not_for_ever)
         if upgrade:
-            _upgrade(engine)
+            schema.upgrade(engine, shown(url))
         else:
             engine.connect().close()
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise StoreError(f"The database URL {_shown(url)!r} is not valid.",
+        raise StoreError(f"The database URL {shown(url)!r} is not valid.",
                          "Use sqlite:///path/to/file.db or postgresql://user@host/name.") from error
-    except (OperationalError, DatabaseError) as error:
-        raise StoreError(f"The database {_shown(url)} cannot be opened: {error.orig}",
-                         "Check the path or address, and that the file is a mistudio database.") from error
+    except DBAPIError as error:
+        known = failure(error)
+        raise StoreError(f"The database {shown(url)} cannot be opened. {known.message}", known.hint) from error
     except OSError as error:
-        raise StoreError(f"The folder of the database {_shown(url)} cannot be made: {error.strerror}.",
+        raise StoreError(f"The folder of the database {shown(url)} cannot be made: {error.strerror}.",
                          "Set MISTUDIO_DATABASE_URL or MISTUDIO_DATA_DIR to a place that can be written.") from error
     return engine
 
@@ -59,49 +68,25 @@ def session(engine: Engine) -> Iterator[Session]:
         work.commit()
 
 
-def _sqlite_pragmas(connection, _record) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "busy_timeout=5000", "synchronous=NORMAL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def newest_version() -> str:
-    """The version of the schema that this code works with: migrations are numbered."""
-    return max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
-
-
-def _upgrade(engine: Engine) -> None:
-    with engine.begin() as connection:
-        if _version(connection) != newest_version():
-            _migrate(connection)
-
-
-def _version(connection: Connection) -> str | None:
-    """The version that a database has; None of a new one."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-
-
-def _migrate(connection: Connection) -> None:
-    # Mostly there is nothing to do, and every start would wait for this import.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS))
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise StoreError(f"The database {connection.engine.url} was written by another version of "
-                         f"mistudio: {error}.", "Upgrade mistudio, or use another database.") from error
-
-
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """The URL without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
         return url
+
+
+def _sqlite_pragmas(connection, _record) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", f"busy_timeout={1000 * BUSY_SECONDS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _postgresql_settings(connection, _record) -> None:
+    connection.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    connection.commit()
+
+
+def _not_for_ever(_dialect, _record, _arguments, options) -> None:
+    options["connect_timeout"] = CONNECT_SECONDS

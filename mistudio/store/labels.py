@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Row, bindparam, func
+from sqlalchemy import Connection, Row, bindparam, func
 from sqlalchemy import text as sql
 from sqlmodel import Session, col, select
 
@@ -122,10 +122,22 @@ def _point(work: Session, pairs: list[tuple[Feature | Row, Label | None]]) -> No
         return
     if indexed:
         work.exec(_UNINDEX, params=indexed)
-    words = [{"id": feature.id, "label": label.text, "explanation": label.explanation,
-              "tokens": " ".join(str(row[0]) for row in feature.top_tokens)} for feature, label in pairs if label]
+    words = [_words(feature.id, feature.top_tokens, label.text, label.explanation) for feature, label in pairs if label]
     if words:
         work.exec(_INDEX, params=words)
+
+
+def index_words(connection: Connection) -> None:
+    """Fill SQLite's empty full-text index from all current labels."""
+    query = select(Feature.id, Feature.top_tokens, Label.text, Label.explanation).join(
+        Label, col(Feature.label_id) == Label.id)
+    for rows in connection.execute(query.execution_options(yield_per=1000)).partitions():
+        connection.execute(_INDEX, [_words(*row) for row in rows])
+
+
+def _words(feature_id: int, top_tokens: list, text: str, explanation: str) -> dict:
+    return {"id": feature_id, "label": text, "explanation": explanation,
+            "tokens": " ".join(str(row[0]) for row in top_tokens)}
 
 
 def learnable(work: Session, extraction_id: int, *, approved: bool,

@@ -24,13 +24,16 @@ def now() -> datetime:
 
 
 class UTCDateTime(TypeDecorator):
-    """A time with zone on every database: SQLite drops the zone, so it is put back on reading."""
+    """A time with zone on every database: SQLite drops the zone, PostgreSQL gives it in one of its own."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def process_bind_param(self, value: datetime | None, dialect) -> datetime | None:
+        return value if value is None else value.astimezone(UTC)
+
     def process_result_value(self, value: datetime | None, dialect) -> datetime | None:
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+        return value if value is None else value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def time_column(**kwargs) -> Any:

@@ -69,7 +69,9 @@ def save_vectors(work: Session, encoder: str, vectors: list[tuple[int, bytes]]) 
     insert = (sqlite if work.get_bind().dialect.name == "sqlite" else postgresql).insert(LabelVector)
     upsert = insert.on_conflict_do_update(index_elements=["label_id"], set_={
         "encoder": insert.excluded.encoder, "vector": insert.excluded.vector})
-    work.execute(upsert, [{"label_id": label_id, "encoder": encoder, "vector": vector} for label_id, vector in vectors])
+    # In one order, so that two who store the same do not each wait for a row of the other.
+    work.execute(upsert, [{"label_id": label_id, "encoder": encoder, "vector": vector}
+                          for label_id, vector in sorted(vectors)])
 
 
 def load_vectors(work: Session, extraction_id: int, encoder: str,

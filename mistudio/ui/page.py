@@ -4,7 +4,6 @@ A first visit straight to ``/label`` on a cold server runs that page's script al
 choice of extraction and the running job are all set here and nowhere else.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +13,18 @@ from pathlib import Path
 import streamlit as st
 from sqlalchemy import Engine
 
-from mistudio.errors import MistudioError, StoreError
+from mistudio.errors import StoreError
 from mistudio.settings import settings
 from mistudio.store.engine import session
 from mistudio.store.extractions import list_extractions
 from mistudio.store.tables import Extraction
 from mistudio.ui import resources
+from mistudio.ui.failing import guard as guard
+from mistudio.ui.failing import show_error as show_error
 from mistudio.ui.running import show_running
 from mistudio.ui.tokens import STYLE, markdown_safe, readable
 
-log = logging.getLogger(__name__)
-
 SIDEBAR_WIDTH, RECORDED_WIDTH = 232, 278  # pixels; the second for the larger type of a video
-SIDEBAR_WIDTH = 232  # pixels
 # A picture of our own: the browser fetches the icons that Streamlit knows by name from another host.
 ICON = Path(__file__).with_name("icon.svg")
 # For a video: larger type, and nothing of the tool it is made with.
@@ -60,25 +58,6 @@ class Here:
     def id(self) -> int:
         """The extraction's id."""
         return self.extraction.id
-
-
-@contextmanager
-def guard() -> Iterator[None]:
-    """Show a failure as a sentence and what to do about it. Also for the body of each fragment."""
-    try:
-        yield
-    except MistudioError as error:
-        show_error(error)
-    except Exception:
-        log.exception("a page failed")
-        st.error("Something went wrong on this page. Nothing that was stored is lost.", icon=":material/error:")
-        st.caption("Reload the page. If it stays so, the details are in the log of the server.")
-
-
-def show_error(error: MistudioError) -> None:
-    """An expected failure: what happened, and what to do next."""
-    hint = f"\n\n{markdown_safe(error.hint)}" if error.hint else ""
-    st.error(f"**{markdown_safe(error.message)}**{hint}", icon=":material/error:")
 
 
 @contextmanager

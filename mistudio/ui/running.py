@@ -12,6 +12,7 @@ from mistudio.jobs import DOES
 from mistudio.store.engine import session
 from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.tables import Run, now
+from mistudio.ui.failing import guard
 from mistudio.ui.tokens import markdown_safe
 from mistudio.ui.wording import duration
 
@@ -90,11 +91,12 @@ def _lately_going_on(url: str, _engine: Engine) -> tuple[Run, dict[str, int]] | 
 
 def _panel(engine: Engine, fresh: list[tuple[Run, dict[str, int]] | None]) -> None:
     """``fresh`` is what the page has just read. It is taken away: later this runs alone, again and again."""
-    job = background.status()
-    if job is not None and job.running:
-        with st.container(border=True, gap="small"):
-            st.progress(min(max(job.fraction, 0.0), 1.0), text=markdown_safe(f"{job.title}: {job.step}"))
-    _run_panel(engine, fresh.pop() if fresh else _lately_going_on(str(engine.url), engine))
+    with guard():
+        job = background.status()
+        if job is not None and job.running:
+            with st.container(border=True, gap="small"):
+                st.progress(min(max(job.fraction, 0.0), 1.0), text=markdown_safe(f"{job.title}: {job.step}"))
+        _run_panel(engine, fresh.pop() if fresh else _lately_going_on(str(engine.url), engine))
 
 
 def _run_panel(engine: Engine, found: tuple[Run, dict[str, int]] | None) -> None:

@@ -74,7 +74,7 @@ def test_while_another_program_locks_the_database_the_run_waits_and_takes_its_le
     server.gate.set()
     assert watch.troubled.wait(30)
     assert len(server.requests) == 2 + WIDTH, "nothing more is asked than answers can wait for"
-    assert "cannot be written, so the run waits: database is locked" in next(filter(None, watch.said))
+    assert "The run waits. The database is busy" in next(filter(None, watch.said))
     other.communicate("go\n", timeout=20)
     worker.join(60)
     assert watch.said[-1] == ""

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mistudio.errors import ReplyError
-from mistudio.label.answer import KINDS, answer_schema, parse_reply, storable
+from mistudio.label.answer import KINDS, answer_schema, parse_reply
+from mistudio.store.storable import storable
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence")
 
