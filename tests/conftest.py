@@ -26,7 +26,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # beside others on the same cores
 
 
 # Where the core meets the database, every test runs on both kinds.
-ON_BOTH = ("batch", "store", "label", "run", "score", "search", "exchange")
+ON_BOTH = ("access", "batch", "store", "label", "run", "score", "search", "exchange")
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL")
 
 

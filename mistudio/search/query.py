@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.access import carried
 from mistudio.label.completion import mark_name
 from mistudio.store import search as sql
 from mistudio.store import session
@@ -68,7 +69,7 @@ def search(engine: Engine, extraction_id: int, query: str, limit: int = 20, *, m
         get_extraction(work, extraction_id)
         if not query:
             return []
-        meant = beside.submit(_by_meaning, engine, extraction_id, terms.literal, wanted) if meaning else None
+        meant = beside.submit(carried(_by_meaning), engine, extraction_id, terms.literal, wanted) if meaning else None
         if words or terms.phrases:
             hits = _by_words(work, extraction_id, terms, wanted)
             tokens = sql.token_hits(work, extraction_id, terms.literal, wanted, POOL)

@@ -16,6 +16,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.access import acting_as, owner
 from mistudio.search.codes import Codes
 from mistudio.search.encoder import DIMENSIONS, ENCODER, encode_labels
 from mistudio.settings import settings
@@ -68,7 +69,7 @@ def ensure_vectors(engine: Engine, extraction_id: int, progress: Callable[[int, 
         missing = sql.without_vector(work, extraction_id, ENCODER, most)
     for start in range(0, len(missing), CHUNK):
         chunk = missing[start:start + CHUNK]
-        with session(engine) as work:
+        with acting_as(owner()), session(engine) as work:  # an index is the server's own, whoever searches
             _save(work, chunk)
         if progress:
             progress(start + len(chunk), len(missing))
@@ -184,7 +185,7 @@ def _blocks(work: Session, extraction_id: int) -> Iterator[tuple[np.ndarray, np.
 
 def _add_new(engine: Engine, extraction_id: int, found: Vectors) -> None:
     """Take in the labels that came since; those that are no longer current do no harm."""
-    with found.lock, session(engine) as work:
+    with found.lock, acting_as(owner()), session(engine) as work:
         if sql.newest_label(work) == found.newest:
             return
         rows = sql.labels_after(work, extraction_id, found.newest, ENCODER, AT_ONCE)

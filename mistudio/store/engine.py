@@ -1,4 +1,7 @@
-"""The one database engine: SQLite by default, PostgreSQL by URL; brought up to the newest schema when opened."""
+"""The one database engine: SQLite by default, PostgreSQL by URL; brought up to the newest schema when opened.
+
+The database itself refuses what a visitor may not do: each connection is read-only while such a one uses it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +10,13 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from psycopg.errors import ReadOnlySqlTransaction
 from sqlalchemy import Engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlmodel import Session, create_engine
 
+from mistudio.access import acting_as, owner, require_read, require_write, visitor
 from mistudio.errors import StoreError
 from mistudio.settings import settings
 
@@ -37,7 +43,10 @@ def open_store(url: str | None = None) -> Engine:
         engine = create_engine(parsed, max_overflow=-1)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _sqlite_pragmas)
-        _upgrade(engine)
+        event.listen(engine, "checkout", _sqlite_rights if engine.dialect.name == "sqlite" else _postgresql_rights)
+        event.listen(engine, "handle_error", _refused)
+        with acting_as(owner()):
+            _upgrade(engine)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StoreError(f"The database URL {_shown(url)!r} is not valid.",
                          "Use sqlite:///path/to/file.db or postgresql://user@host/name.") from error
@@ -66,6 +75,31 @@ def _sqlite_pragmas(connection, _record) -> None:
     for pragma in ("journal_mode=WAL", "busy_timeout=5000", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _sqlite_rights(connection, record, _proxy) -> None:
+    """Raises: AccessError, where the visitor may not even read."""
+    require_read()
+    read_only = not visitor().may_write
+    if record.info.get("read_only", False) != read_only:
+        connection.execute(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
+        record.info["read_only"] = read_only
+
+
+def _postgresql_rights(connection, _record, _proxy) -> None:
+    """As for SQLite."""
+    require_read()
+    read_only = not visitor().may_write
+    if bool(connection.read_only) != read_only:
+        connection.read_only = read_only or None
+
+
+def _refused(context: ExceptionContext) -> None:
+    """Raises: AccessError, where the visitor's rights are why the database refuses."""
+    error = context.original_exception
+    name = getattr(error, "sqlite_errorname", None) or ""  # psycopg's errors have none
+    if name.startswith("SQLITE_READONLY") or isinstance(error, ReadOnlySqlTransaction):
+        require_write()
 
 
 def _upgrade(engine: Engine) -> None:

@@ -15,6 +15,7 @@ from mistudio.ui.page import Here, guard, link
 from mistudio.ui.related import show_related
 from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import chips_html, markdown_safe
+from mistudio.ui.visiting import may_write, names_shown
 
 TABS = ("Examples", "Statistics", "Scores", "History", "Related", "Note")
 
@@ -53,7 +54,7 @@ def show_star(here: Here, feature: Feature, *, key: str) -> None:
     """Written only when changed here, so that a page left open undoes nobody's work."""
     key = f"star-{key}-{feature.id}"
     st.session_state[key] = feature.starred
-    st.toggle("Star", key=key, on_change=_annotate, args=(here, feature.id, "starred", key))
+    st.toggle("Star", key=key, disabled=not may_write(), on_change=_annotate, args=(here, feature.id, "starred", key))
 
 
 def show_note(here: Here, feature: Feature, *, key: str) -> None:
@@ -61,7 +62,9 @@ def show_note(here: Here, feature: Feature, *, key: str) -> None:
     key = f"note-{key}-{feature.id}"
     st.session_state[key] = feature.note
     st.text_area("Note", key=key, height=120, placeholder="Anything worth remembering about this feature",
-                 on_change=_annotate, args=(here, feature.id, "note", key))
+                 disabled=not may_write(), on_change=_annotate, args=(here, feature.id, "note", key))
+    if feature.note and feature.noted_by and names_shown():
+        st.caption(f"Written by {markdown_safe(feature.noted_by)}")
 
 
 def _annotate(here: Here, feature_id: int, what: str, key: str) -> None:
@@ -92,5 +95,6 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     if note.open:
         with note:
             show_note(here, feature, key=key)
-    link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
-         f=feature.index)
+    if may_write():
+        link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
+             f=feature.index)

@@ -1,7 +1,7 @@
 """The one shared call that every page opens with.
 
 A first visit straight to ``/label`` on a cold server runs that page's script alone, so page settings, navigation, the
-choice of extraction and the running job are all set here and nowhere else.
+choice of extraction and the running job are all set here and nowhere else; and who may not see it is stopped here.
 """
 
 import logging
@@ -20,6 +20,7 @@ from mistudio.store.tables import Extraction
 from mistudio.ui import resources
 from mistudio.ui.running import show_running
 from mistudio.ui.tokens import STYLE, markdown_safe
+from mistudio.ui.visiting import enter, may_write, show_visitor
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ PAGES = (
     ("pages/review.py", "Review", ":material/rate_review:"),
     ("pages/search.py", "Search", ":material/search:"),
 )
+# Of no use to those who may write nothing.
+FOR_WRITERS = ("pages/review.py",)
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,18 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
     """
     st.set_page_config(page_title=f"{title} · mistudio", page_icon=":material/neurology:", layout="wide",
                        initial_sidebar_state=SIDEBAR_WIDTH)
-    st.html(STYLE + RECORDING if settings().recording else STYLE)
     here = None
     with guard():
+        st.html(STYLE + RECORDING if settings().recording else STYLE)
+        enter()
         here = _prepare()
     if here is None:
         st.stop()
     if here.extraction is None and needs_extraction:
         st.title(title)
         st.info("There is no extraction yet, so there is nothing to show here.", icon=":material/info:")
-        st.page_link("app.py", label="Set up the demo on the home page", icon=":material/arrow_forward:")
+        if may_write():
+            st.page_link("app.py", label="Set up the demo on the home page", icon=":material/arrow_forward:")
         st.stop()
     with guard():
         yield here
@@ -131,9 +136,11 @@ def _sidebar(engine: Engine, extractions: list[Extraction]) -> Extraction | None
         slot = st.container(gap="xxsmall")
         extraction = _picker(extractions)
         for script, name, icon in PAGES:
-            with slot:
-                link(script, name, icon, extraction_id=extraction.id if extraction else None)
+            if script not in FOR_WRITERS or may_write():
+                with slot:
+                    link(script, name, icon, extraction_id=extraction.id if extraction else None)
         show_running(engine)
+        show_visitor()
     return extraction
 
 

@@ -13,6 +13,7 @@ from mistudio.store.engine import session
 from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.tables import Run, now
 from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import duration
 
 ACTIVE = ("queued", "running")
@@ -106,8 +107,9 @@ def _run_panel(engine: Engine) -> None:
             st.markdown(f"**Run {run.id} {run.state}**  \n"
                         + ", ".join([f"{counts['done']:,} {DOES[run.kind][1]}", *failed]))
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
-                         query_params={"x": str(run.extraction_id), "run": str(run.id)})
+            if may_write():
+                st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
+                             query_params={"x": str(run.extraction_id), "run": str(run.id)})
             if run.state not in ACTIVE:
                 st.button("Hide", type="tertiary", key="forget-run", on_click=_forget, help="Show this no more.")
 
