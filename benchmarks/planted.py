@@ -30,7 +30,7 @@ from mistudio.exchange.imports import import_features
 from mistudio.jobs.labeling import LabelJob, start_run
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import Provider
-from mistudio.label.providers.embedded import EmbeddedProvider
+from mistudio.label.providers.embedded import ADAPTER, EmbeddedProvider
 from mistudio.run import loop
 from mistudio.store import open_store, session
 from mistudio.store.features import FeatureFilter, list_features
@@ -40,6 +40,7 @@ WINDOW, SIDE = 32, 16
 FEWEST, MOST = 15, 90  # documents with the concept; a feature with fewer is left out
 NOISE = 0.25  # share of windows in which the feature is only faintly active, on any token
 SILENT = 400  # reference windows
+SAMPLED = 0.7  # temperature of candidates that are sampled
 
 
 # The tokens of each place where a text has a concept.
@@ -153,11 +154,13 @@ def main(
         found = write(file, read(tokenizer))
         extraction_id = import_features(engine, file).extraction
         print(f"{len(found)} concepts, {sum(concept.held_out for concept in found)} of them held out")
-        ours = EmbeddedProvider(adapter) if adapter else EmbeddedProvider()
+        ours = EmbeddedProvider(adapter or ADAPTER)
         labelers = {"embedded": (ours, LabelConfig(provider="embedded"))}
         if candidates > 1:
-            labelers[f"embedded, best of {candidates}"] = (
-                ours, LabelConfig(provider="embedded", candidates=candidates))
+            several = LabelConfig(provider="embedded", candidates=candidates)
+            sampling = EmbeddedProvider(adapter or ADAPTER, temperature=SAMPLED)
+            labelers[f"embedded, best of {candidates}"] = (ours, several)
+            labelers[f"best of {candidates}, sampled"] = (sampling, several.model_copy(update={"temperature": SAMPLED}))
         if not alone:
             labelers["rules only"] = (RulesProvider(), LabelConfig(provider="embedded"))
             labelers["plain model, no adapter"] = (EmbeddedProvider(None), LabelConfig(provider="embedded"))

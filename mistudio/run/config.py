@@ -16,7 +16,8 @@ class RunConfig(JobConfig):
     base_url: str | None = Field(None, description="Address of the server, when it is not the provider's usual one.")
     concurrency: int | None = Field(None, ge=1, le=64, description="Most calls at a time; the provider's default if "
                                     "unset. Fewer while the server limits the rate.")
-    temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature; sent only if set.")
+    temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature; sent only if set. The "
+                                      "embedded labeler takes the likeliest words if unset or 0.")
     seed: int = Field(0, ge=0, description="Seed for choosing windows.")
     timeout: float = Field(60, gt=0, le=3600, description="Seconds to wait for one answer.")
     budget_dollars: float | None = Field(None, gt=0, description="Pause before more than so many US dollars are spent.")

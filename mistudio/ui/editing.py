@@ -6,13 +6,16 @@ from mistudio.store.tables import Feature, Label
 from mistudio.ui import judging
 from mistudio.ui.page import Here
 
-# Streamlit cannot put the cursor into a field. The field may be drawn a moment after this runs.
+# Streamlit cannot put the cursor into a field. The field may be drawn a moment after this runs, and its text a moment
+# after the field: what is typed before the text is there would stand in its place.
 _FOCUS = """<script>/* %d */(() => {
   const until = performance.now() + 5000;
   const look = () => {
     const field = document.querySelector('.st-key-edit-fields input');
-    if (field) { field.focus(); field.setSelectionRange(field.value.length, field.value.length); }
-    else if (performance.now() < until) requestAnimationFrame(look);
+    if (field && (field.value || %s)) {
+      field.focus();
+      field.setSelectionRange(field.value.length, field.value.length);
+    } else if (performance.now() < until) requestAnimationFrame(look);
   };
   look();
 })()</script>"""
@@ -43,7 +46,8 @@ def edit_form(here: Here, feature: Feature, label: Label | None) -> None:
             if label is not None:
                 st.form_submit_button("Cancel", shortcut="Esc", on_click=_stop)
     if asked:
-        st.html(_FOCUS % st.session_state["focused"], unsafe_allow_javascript=True)
+        empty = "true" if label is None or not label.text else "false"
+        st.html(_FOCUS % (st.session_state["focused"], empty), unsafe_allow_javascript=True)
     if saved:
         judging.edit(here.engine, feature, text, explanation)
         _stop()

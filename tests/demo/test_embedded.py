@@ -59,6 +59,20 @@ def test_labels_a_feature_of_an_extraction(engine, toy):
     assert current.text == stored.text
 
 
+def test_a_temperature_makes_it_sample_other_labels():
+    text = completion_text([active for _before, active, _after in COURTS], [(9.0, *window) for window in COURTS])
+
+    def answers(**options):
+        provider = make_provider(LabelConfig(provider="embedded", **options))
+        return {provider.complete([{"role": "user", "content": text}], answer_schema()).text for _ in range(6)}
+
+    likeliest = answers()
+    assert len(likeliest) == 1
+    assert answers(temperature=0) == likeliest
+    assert len(answers(temperature=1.5)) > 1
+    assert answers() == likeliest  # what sampled before changes nothing
+
+
 def test_a_missing_adapter_says_how_to_get_it(tmp_path):
     with pytest.raises(ProviderSetupError, match="adapter") as caught:
         EmbeddedProvider(tmp_path)

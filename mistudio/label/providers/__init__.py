@@ -73,7 +73,7 @@ def make_provider(config: RunConfig, api_key: str | None = None) -> Provider:
     if config.provider == "embedded":
         from mistudio.label.providers.embedded import EmbeddedProvider
 
-        return EmbeddedProvider.named(config.model)
+        return EmbeddedProvider.named(config.model, config.temperature)
     if not config.model:
         raise ProviderSetupError(f"No model is chosen for {config.provider}.",
                                  "Choose a model, for example --model NAME.", kind="setup")

@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +33,9 @@ _TRY = "Show other examples, or use another provider."
 
 
 class EmbeddedProvider:
-    """Completes the prompt of ``label.completion`` with a label, greedily; the process shares one model.
+    """Completes the prompt of ``label.completion`` with a label; the process shares one model.
+
+    It takes the likeliest words, or samples them where a temperature above 0 is set, so that asking again gives others.
 
     Calls of several threads are written together, which is faster than one after the other. The reply's confidence is
     the mean probability of the label's tokens. Its kind is stated only where the active tokens alone decide it, and it
@@ -44,40 +47,41 @@ class EmbeddedProvider:
     rate_limits = 0
 
     def __init__(self, adapter: Path | None = ADAPTER, *, base: str = MODEL_NAME, revision: str = "",
-                 model: str = "SmolLM2-135M + label adapter"):
+                 model: str = "SmolLM2-135M + label adapter", temperature: float | None = None):
         """
         Args:
             adapter: folder of the adapter; None for the base model alone, which cannot label well.
             base, revision: the model that the adapter belongs to, as ``load_base`` takes them.
             model: what labels say they were made by.
+            temperature: of sampling; the likeliest label if None or 0.
         """
         if adapter is not None and not (adapter / WEIGHTS).exists():
             raise ProviderSetupError(
                 f"The embedded labeler's adapter is missing: there is no {adapter / WEIGHTS}.",
                 "Restore the folder from the repository, or train it: python -m mistudio.demo.train_adapter --help",
                 kind="setup")
-        self.model = model
+        self.model, self.temperature = model, temperature or 0.0
         # One trained anew under the same name is another one.
         changed = (adapter / WEIGHTS).stat().st_mtime_ns if adapter is not None else None
         self._which = (adapter, base, revision, changed)
 
     @classmethod
-    def named(cls, name: str) -> "EmbeddedProvider":
+    def named(cls, name: str, temperature: float | None = None) -> "EmbeddedProvider":
         """With an adapter of the user's own (``mistudio.label.adapters``); the shipped one for "".
 
         Raises:
             ProviderSetupError: there is none of this name, or it is not ready.
         """
         if not name:
-            return cls()
+            return cls(temperature=temperature)
         folder, card = usable(name)
-        return cls(folder, base=card.base, revision=card.revision, model=name)
+        return cls(folder, base=card.base, revision=card.revision, model=name, temperature=temperature)
 
     def complete(self, messages: Messages, schema: dict) -> Completion:
         prompt = messages[-1]["content"]
         with _choosing:
             batches = _batches(*self._which)
-        written = batches.ask(prompt)
+        written = batches.ask(_Asked(prompt, self.temperature))
         answer = {"label": with_names(written.label), "explanation": "", "kind": kind_of(prompt),
                   "confidence": round(written.confidence, 3)}
         return Completion(json.dumps(answer), written.prompt_tokens, written.label_tokens, written.seconds)
@@ -98,6 +102,11 @@ def kind_of(prompt: str) -> str:
     return "token" if len(tokens) == 1 else ""
 
 
+class _Asked(NamedTuple):
+    prompt: str
+    temperature: float
+
+
 class _Written(NamedTuple):
     """A label, the mean probability of its tokens, the tokens read and written, its share of the batch's seconds."""
 
@@ -109,8 +118,8 @@ class _Written(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _batches(*adapter: Path | str | int | None) -> Batches[str, _Written]:
-    return Batches(lambda prompts: _answers(_load(*adapter), prompts), EMBEDDED_BATCH)
+def _batches(*adapter: Path | str | int | None) -> Batches[_Asked, _Written]:
+    return Batches(lambda asked: _answers(_load(*adapter), asked), EMBEDDED_BATCH)
 
 
 @lru_cache(maxsize=1)
@@ -138,18 +147,20 @@ def _load(adapter: Path | None, base: str, revision: str, _changed: int | None) 
     return loaded
 
 
-def _answers(loaded: "LoadedModel", prompts: list[str]) -> list[_Written | ProviderError]:
+def _answers(loaded: "LoadedModel", asked: list[_Asked]) -> list[_Written | ProviderError]:
     """What the model writes after each prompt, or why that is no label. Prompts of like length are read together."""
-    rows = [prompt_ids(loaded.tokenizer, prompt) for prompt in prompts]
-    order = sorted(range(len(rows)), key=lambda place: len(rows[place]))
+    rows = [prompt_ids(loaded.tokenizer, one.prompt) for one in asked]
+    order = sorted(range(len(rows)), key=lambda place: (asked[place].temperature, len(rows[place])))
     found = {}
-    for first in range(0, len(order), AT_ONCE):
-        places = order[first:first + AT_ONCE]
-        found.update(zip(places, _continue(loaded, [rows[place] for place in places]), strict=True))
+    for temperature, alike in groupby(order, key=lambda place: asked[place].temperature):
+        alike = list(alike)
+        for first in range(0, len(alike), AT_ONCE):
+            places = alike[first:first + AT_ONCE]
+            found.update(zip(places, _continue(loaded, [rows[place] for place in places], temperature), strict=True))
     return [found[place] for place in range(len(rows))]
 
 
-def _continue(loaded: "LoadedModel", rows: list[list[int]]) -> list[_Written | ProviderError]:
+def _continue(loaded: "LoadedModel", rows: list[list[int]], temperature: float) -> list[_Written | ProviderError]:
     import torch
 
     started = time.monotonic()
@@ -157,9 +168,10 @@ def _continue(loaded: "LoadedModel", rows: list[list[int]]) -> list[_Written | P
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"][-1]
     read = tokenizer.pad([{"input_ids": row} for row in rows], padding_side="left", return_tensors="pt")
     read = read.to(model.device)
+    choice = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
     with torch.inference_mode():
         written = model.generate(
-            **read, max_new_tokens=MOST_TOKENS, do_sample=False, eos_token_id=[newline, tokenizer.eos_token_id],
+            **read, **choice, max_new_tokens=MOST_TOKENS, eos_token_id=[newline, tokenizer.eos_token_id],
             pad_token_id=tokenizer.eos_token_id, return_dict_in_generate=True, output_logits=True)
     ids = written.sequences[:, read["input_ids"].shape[1]:]
     chance = torch.stack(written.logits, dim=1).float().softmax(-1).gather(2, ids[..., None])[..., 0]
