@@ -86,7 +86,7 @@ def test_an_editor_edits_under_their_own_name_and_logs_out(app, browser):
         app.visit(page, "browse?f=3&tab=Note")
         page.get_by_role("textbox", name="Note").fill("look at statutes")
         page.get_by_role("textbox", name="Note").press("Control+Enter")
-        expect(page.get_by_text(f"Written by {EDITOR}").last).to_be_visible()
+        expect(page.get_by_text(f"Written by {EDITOR}", exact=True)).to_be_visible()
         settled(page)
         assert app.one("SELECT text, author, verdict_by FROM label ORDER BY id DESC") == (
             "words of the court", EDITOR, EDITOR)
