@@ -13,6 +13,7 @@ from mistudio.ui.quality_charts import coverage_chart
 from mistudio.ui.scores import show_quality
 from mistudio.ui.setup import offer_demo, offer_extraction, show_job
 from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.visiting import may_write
 
 STATES = {"live": "useful to look at", "rare": "fired too seldom to judge",
           "dense": "active on a large share of tokens", "dead": "never fired"}
@@ -25,20 +26,25 @@ def empty_home(here: Here) -> None:
                   "collects the texts on which each feature fires, asks a language model to name the pattern, and lets "
                   "you check, correct and search the names.")
     with text:
-        if not show_job(here.engine):
-            with st.container(border=True):
-                offer_demo()
-            offer_extraction(here.engine)
+        if show_job(here.engine):
+            return
+        if not may_write():
+            st.info("The owner of this server has put nothing here yet.", icon=":material/info:")
+            return
+        with st.container(border=True):
+            offer_demo()
+        offer_extraction(here.engine)
 
 
 def full_home(here: Here, extraction: Extraction) -> None:
     st.title(markdown_safe(extraction.name))
     st.caption(markdown_safe(described(extraction)))
     working = show_job(here.engine)
-    view = st.segmented_control("View", list(VIEWS), key="view", bind="query-params", default="Overview",
+    views = [name for name in VIEWS if name not in FOR_WRITERS or may_write()]
+    view = st.segmented_control("View", views, key="view", bind="query-params", default="Overview",
                                 required=True, label_visibility="collapsed")
     VIEWS[view](here)
-    if view == "Overview" and not working:
+    if view == "Overview" and not working and may_write():
         offer_extraction(here.engine)
 
 
@@ -70,6 +76,13 @@ def overview(here: Here) -> None:
 def next_step(counts: Coverage, extraction_id: int) -> None:
     st.subheader("Next step")
     waiting = counts.labeled - counts.approved
+    if not may_write():
+        st.markdown("Look at the features, or let a language model name one, with a key of your own.")
+        link("pages/browse.py", "Browse the features", ":material/view_list:", extraction_id=extraction_id)
+        link("pages/label.py", "Try one feature", ":material/science:", extraction_id=extraction_id)
+        if counts.labeled:
+            link("pages/search.py", "Search the features", ":material/search:", extraction_id=extraction_id)
+        return
     if not counts.labeled:
         st.markdown("No feature has a name yet. Look at a few, then let a language model name them.")
         link("pages/label.py", "Label the features", ":material/label:", extraction_id=extraction_id)
@@ -87,6 +100,7 @@ def next_step(counts: Coverage, extraction_id: int) -> None:
 
 # Shown, and in the URL.
 VIEWS = {"Overview": overview, "Compare": compare, "Manage": manage}
+FOR_WRITERS = ("Manage",)
 
 with open_page("Home", needs_extraction=False) as here:
     if here.extraction is None:

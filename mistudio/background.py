@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import DBAPIError
 
+from mistudio.access import carried, require_write
 from mistudio.errors import Cancelled, MistudioError
 from mistudio.store.failures import failure
 
@@ -52,23 +53,29 @@ def start(title: str, job: Callable[[Progress], int | str | None]) -> None:
     Args:
         title: what the job is called.
         job: gets a progress function, and returns the id of the extraction it made, or a sentence about what it did.
+
+    Raises:
+        AccessError: the visitor may start nothing.
     """
     global _status
+    require_write()
     with _lock:
         if _status is not None and _status.running:
             return
         _status = Status(title)
-    threading.Thread(target=_work, args=(job,), name="job", daemon=True).start()
+    threading.Thread(target=carried(_work), args=(job,), name="job", daemon=True).start()
 
 
 def cancel() -> None:
-    """Ask the job to stop at its next step."""
+    """Ask the job to stop at its next step. Raises: AccessError."""
+    require_write()
     _set(cancel=True)
 
 
 def acknowledge() -> None:
-    """Forget a job that has ended."""
+    """Forget a job that has ended. Raises: AccessError."""
     global _status
+    require_write()
     with _lock:
         if _status is not None and not _status.running:
             _status = None

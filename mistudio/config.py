@@ -7,6 +7,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mistudio.errors import MistudioError
 
 
+def plain_address(value: str | None) -> str | None:
+    """An address that was typed. It is stored, and shown to everybody.
+
+    Raises:
+        ValueError: it may hold a secret.
+    """
+    value = (value or "").strip() or None
+    if value and ("?" in value or "@" in value.split("//")[-1].split("/")[0]):
+        raise ValueError("an address must not hold a key, a user name or a password")
+    return value
+
+
 class JobConfig(BaseModel):
     """Options of a job, each field with a line of help."""
 

@@ -40,6 +40,10 @@ class StoreError(MistudioError):
     """The database cannot be opened, or what was asked for is not in it."""
 
 
+class AccessError(MistudioError):
+    """The visitor may not do this."""
+
+
 class ProviderError(MistudioError):
     """The provider did not answer this one prompt. The item fails with this reason; others go on.
 

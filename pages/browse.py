@@ -12,6 +12,7 @@ from mistudio.ui import filters
 from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
 from mistudio.ui.sharing import show_sharing
 from mistudio.ui.tokens import html_safe, markdown_safe
+from mistudio.ui.visiting import may_write
 
 ROWS = 50
 
@@ -59,7 +60,7 @@ def page_bar(here: Here, wanted: FeatureFilter, matching: int) -> int:
         # Also where there is one page only, so that nothing moves when a filter comes or goes.
         page = st.pagination(max(1, -(-matching // ROWS)), key="page", bind="query-params", max_visible_pages=7)
         st.space("stretch")
-        if matching:
+        if matching and may_write():
             only = filters.to_url(wanted)
             link("pages/label.py", "Label these", ":material/label:", extraction_id=here.id, what="filter", only=only)
             link("pages/review.py", "Review these", ":material/rate_review:", extraction_id=here.id, only=only)

@@ -24,13 +24,17 @@ from mistudio.ui.running import active_run
 from mistudio.ui.scoring import score_form
 from mistudio.ui.selecting import choose_features
 from mistudio.ui.starting import before_start, limits_apart
-from mistudio.ui.trying import tried_seconds, try_first
+from mistudio.ui.trying import tried_seconds, try_alone, try_first
+from mistudio.ui.visiting import may_write
 
 # Shown, and in the URL.
 JOBS = ("Label", "Score", "Distill")
 
 
 def main(here: Here) -> None:
+    if not may_write():
+        try_alone(here)
+        return
     running = active_run(here.engine, here.id)
     shown = running.id if running else run_in_url(here)
     panel = st.container()

@@ -15,6 +15,7 @@ from mistudio.ui.queue import Queue, begin, choose_queue, walk
 from mistudio.ui.regenerating import Wish, choose_how, regenerate, show_proposals
 from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.visiting import may_write
 
 # From here on a density, or a difference between judges, is a reason to look.
 HIGH_DENSITY, FAR_APART, LOW_SCORE = 0.01, 0.15, 0.7
@@ -172,4 +173,10 @@ def stay(feature: Feature) -> None:
 
 with open_page("Review") as here:
     st.title("Review")
-    main(here)
+    if may_write():
+        main(here)
+    else:
+        st.info("Here labels are judged and edited, which you may not do on this server. Browse shows them all.",
+                icon=":material/lock:")
+        link("pages/browse.py", "Browse the features", ":material/view_list:", extraction_id=here.id,
+             f=feature_in_url())

@@ -16,6 +16,7 @@ from mistudio.ui.filters import FEATURE_STATES, score_range
 from mistudio.ui.page import FIRES, Here, link, open_page, show_error
 from mistudio.ui.setup import show_job
 from mistudio.ui.tokens import chips_html, html_safe, markdown_safe
+from mistudio.ui.visiting import may_write
 
 # Shown, and in the URL.
 WAYS = ("Labels", FIRES)
@@ -44,7 +45,8 @@ def main(here: Here) -> None:
             st.button(word, key=f"try-{word}", on_click=fill, args=(word,))
     if not labeled:
         st.info("No feature has a label yet, so there is nothing to find.", icon=":material/info:")
-        link("pages/label.py", "Label some features", ":material/label:", extraction_id=here.id)
+        if may_write():
+            link("pages/label.py", "Label some features", ":material/label:", extraction_id=here.id)
         return
     wanted = filters()
     if not query:
@@ -79,7 +81,8 @@ def results(here: Here, query: str, wanted: FeatureFilter) -> None:
         st.info(f"Nothing fits “{markdown_safe(query)}”.", icon=":material/search_off:")
         st.caption("Try fewer filters." if wanted != FeatureFilter() else
                    "Try a more general word. Only labeled features can be found.")
-        link("pages/label.py", "Label more features", ":material/label:", extraction_id=here.id)
+        if may_write():
+            link("pages/label.py", "Label more features", ":material/label:", extraction_id=here.id)
         return
     st.markdown(f"**{len(hits)} feature{'s' if len(hits) != 1 else ''}**, best match first")
     for hit in hits:
@@ -122,7 +125,7 @@ def encode_rest(here: Here, missing: int) -> None:
         return
     st.warning(f"{missing:,} labels are found by their words only: their meaning has not been computed yet.",
                icon=":material/hourglass:")
-    if st.button("Compute it in the background", icon=":material/play_arrow:"):
+    if may_write() and st.button("Compute it in the background", icon=":material/play_arrow:"):
         url, extraction_id = settings().url, here.id
 
         def compute(progress: background.Progress) -> None:

@@ -27,20 +27,22 @@ expect.set_options(timeout=TIMEOUT)
 
 @contextmanager
 def app_server(database_url: str, env: dict[str, str] | None = None, timeout: float = 90,
-               path: str = "") -> Iterator[str]:
+               path: str = "", options: tuple[str, ...] = (), log: Path | None = None) -> Iterator[str]:
     """``streamlit run app.py`` in its own process on a free port; yields its address once it answers.
 
     Args:
         path: below which it serves, as ``/name``.
+        options: more of Streamlit's.
+        log: a file for all that it prints.
     """
     port = free_port()
     environment = {**os.environ, "MISTUDIO_DATABASE_URL": database_url, **(env or {})}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless",
-               "true", "--server.address", "127.0.0.1", "--server.baseUrlPath", path]
-    with tempfile.TemporaryFile("w+") as log:
-        server = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+               "true", "--server.address", "127.0.0.1", "--server.baseUrlPath", path, *options]
+    with log.open("w+") if log else tempfile.TemporaryFile("w+") as printed:
+        server = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=printed, stderr=subprocess.STDOUT)
         try:
-            _wait_until_healthy(server, f"http://127.0.0.1:{port}{path}", timeout, log)
+            _wait_until_healthy(server, f"http://127.0.0.1:{port}{path}", timeout, printed)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGTERM)

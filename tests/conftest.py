@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("busy")
 
 
 # Where the core meets the database, every test runs on both kinds.
-ON_BOTH = ("batch", "store", "label", "run", "score", "search", "exchange", "hostile")
+ON_BOTH = ("access", "batch", "store", "label", "run", "score", "search", "exchange", "hostile")
 POSTGRESQL = os.environ.get("TEST_POSTGRESQL_URL")
 
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from sqlalchemy import Engine
 
+from mistudio.access import carried
 from mistudio.errors import Cancelled, StoreError
 from mistudio.run.job import UNREACHABLE
 from mistudio.run.loop import LOOK_UP, worker_name
@@ -35,7 +36,7 @@ class Lease:
         with session(self.engine) as work:
             if not runs.take_lease(work, self.run_id, self.owner, states):
                 raise StoreError(f"Run {self.run_id} is being worked on, or has ended.", "Wait until its worker ends.")
-        threading.Thread(target=self._beat, name=f"lease-{self.run_id}", daemon=True).start()
+        threading.Thread(target=carried(self._beat), name=f"lease-{self.run_id}", daemon=True).start()
         return self
 
     def check(self) -> None:

@@ -17,6 +17,7 @@ from mistudio.batch.taking import Report, Taker
 from mistudio.errors import MistudioError, ProviderError
 from mistudio.jobs.work import config_of
 from mistudio.label.providers.openai import explained, open_client
+from mistudio.label.providers.reach import without_key
 from mistudio.run.config import RunConfig
 from mistudio.store import runs, session
 
@@ -87,24 +88,34 @@ def fetch(engine: Engine, run_id: int, *, api_key: str | None = None,
         for number, batch in enumerate(batches):
             with _in_words(client, config):
                 found = client.batches.retrieve(batch["id"])
-            states.append(_state(found))
+            states.append(_state(found, client.api_key))
             if found.status not in ENDED or batch["taken"]:
                 continue
             for file_id in filter(None, (found.output_file_id, found.error_file_id)):
                 path = Path(folder) / f"{number}.jsonl"  # never by a name of the server's
                 with _in_words(client, config), client.files.with_streaming_response.content(file_id) as content:
                     content.stream_to_file(path)
-                taker.take(path, progress)
+                taker.take(_without_key(path, client.api_key), progress)
             batch["taken"] = True
             with session(engine) as work:
                 runs.add_to_config(work, run_id, batches=batches)
     return states, taker.report
 
 
-def _state(batch: openai.types.Batch) -> BatchState:
+def _without_key(path: Path, key: str) -> Path:
+    """A copy of a file, without the key where its server repeats it."""
+    copy = path.with_suffix(".part")
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines, copy.open(
+            "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.writelines(without_key(line, key) for line in lines)
+    return copy.replace(path)
+
+
+def _state(batch: openai.types.Batch, key: str) -> BatchState:
     counts, errors = batch.request_counts, (batch.errors and batch.errors.data) or []
+    message = without_key("; ".join(error.message or "" for error in errors[:3]), key)
     return BatchState(batch.id, batch.status, counts.completed if counts else 0, counts.failed if counts else 0,
-                      counts.total if counts else 0, "; ".join(error.message or "" for error in errors[:3]))
+                      counts.total if counts else 0, message)
 
 
 @contextmanager

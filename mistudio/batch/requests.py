@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from mistudio.access import require_write
 from mistudio.batch.address import Address
 from mistudio.batch.lease import Lease, leased
 from mistudio.batch.progress import Progress, quiet
@@ -86,6 +87,7 @@ def write_requests(engine: Engine, run_id: int, out: Path, progress: Progress = 
     Raises:
         MistudioError: a file is there already or cannot be written, the run cannot be batched, or it is not queued.
     """
+    require_write()
     check_free(out)
     run = batchable_run(engine, run_id)
     with leased(engine, run_id) as lease:

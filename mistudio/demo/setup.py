@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
+from mistudio.access import require_write
 from mistudio.demo.fetch import demo_model
 from mistudio.errors import StoreError
 from mistudio.memory import give_back
@@ -38,8 +39,10 @@ def run_demo(engine: Engine, *, tokens: int = TOKENS, label: int = LABELS, progr
         the extraction's id.
 
     Raises:
+        AccessError: the visitor may start nothing.
         MistudioError: a step failed; the message says which and what to do.
     """
+    require_write()
     say = progress or (lambda _step, _share, _detail: None)
     extraction_id = _existing(engine, tokens)
     if extraction_id is None:

@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mistudio.config import JobConfig
+from mistudio.config import JobConfig, plain_address
 from mistudio.demo.fetch import MODEL_NAME
 
 RANK = 16
@@ -39,6 +39,8 @@ class DistillConfig(JobConfig):
         "ollama, or none.")
     judge_model: str = Field("", description="Name of the judge's model.")
     judge_base_url: str | None = Field(None, description="Address of the judge's server, when it is not the usual one.")
+
+    _plain = field_validator("judge_base_url")(plain_address)
 
     @property
     def begins_from_shipped(self) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 
+from mistudio.access import require_write
 from mistudio.demo.fetch import MODEL_NAME
 from mistudio.distill.config import RANK, DistillConfig
 from mistudio.distill.measure import Measured, compare, label_all, score_all
@@ -51,9 +52,11 @@ def distill(engine: Engine, name: str, config: DistillConfig, extraction_id: int
         api_key: the judge's, kept nowhere.
 
     Raises:
+        AccessError: the visitor may start nothing.
         MistudioError: the name is taken, there are too few labels, or the model cannot be used.
         Cancelled: it was stopped; ``resume`` goes on.
     """
+    require_write()
     folder = adapters.folder_of(name)
     _check_free(name, folder)
     with judging(config, api_key):
@@ -77,9 +80,11 @@ def resume(engine: Engine, name: str, *, progress: Progress = lambda *_step: Non
     """Go on with a distillation that stopped, with the options and labels it was started with.
 
     Raises:
+        AccessError: the visitor may start nothing.
         MistudioError: there is none, it has ended, or another process has it.
         Cancelled: it was stopped again.
     """
+    require_write()
     found = adapters.get_adapter(name)
     folder = adapters.folder_of(name)
     if found.state == "done":

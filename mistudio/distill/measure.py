@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
+from mistudio.access import carried
 from mistudio.distill.samples import HeldOut
 from mistudio.jobs.scoring import SPLIT
 from mistudio.label.adapters import Measures
@@ -119,5 +120,5 @@ def _each(work: Callable, items: list, width: int, on_item: OnItem) -> list:
     with ThreadPoolExecutor(width) as pool:
         for first in range(0, len(items), width):
             on_item(first, len(items))
-            results += pool.map(work, items[first:first + width])
+            results += pool.map(carried(work), items[first:first + width])
     return results

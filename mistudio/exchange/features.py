@@ -11,6 +11,7 @@ from pydantic import Field
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.access import visitor
 from mistudio.config import JobConfig
 from mistudio.errors import ExchangeError
 from mistudio.extract.config import ExtractConfig
@@ -127,7 +128,8 @@ def write_extraction(engine: Engine, incoming: Incoming, told: Told, config: Fea
             hook_point=hook_point or "unknown", sae=sae, sae_hash="", architecture="imported", d_in=0,
             d_sae=largest + 1, corpus=told.corpus or path.name, tokens=told.tokens or tokens, contexts=texts,
             context_length=longest, window=config.window, dtype="", state="done",
-            config=config.model_dump(), vocabulary_hash=add_vocabulary(work, list(incoming.ids)))
+            config=config.model_dump(), vocabulary_hash=add_vocabulary(work, list(incoming.ids)),
+            author=visitor().name)
         work.add(extraction)
         work.flush()
         writer = _Writer(work, extraction.id, config.window, tokens, list(incoming.ids))

@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from mistudio.access import require_write
 from mistudio.errors import ExchangeError
 from mistudio.exchange.rows import LabelRow, form_of, read_rows, row_of, write_rows
 from mistudio.files import write_whole
@@ -60,6 +61,7 @@ def export_labels(engine: Engine, extraction_id: int, path: Path | str,
     Raises:
         ExchangeError: the ending is neither, or the file cannot be written.
     """
+    require_write()
     path = Path(path)
     text, count = export_text(engine, extraction_id, form_of(path), wanted)
     try:

@@ -18,6 +18,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from mistudio.access import require_write
 from mistudio.errors import ExchangeError
 from mistudio.exchange.neuronpedia import TOP, TOP_BIN, Notes
 from mistudio.model.hook_point import OUTPUT, parse_hook_point
@@ -58,6 +59,7 @@ def export_neuronpedia(engine: Engine, extraction_id: int, folder: Path | str,
     Raises:
         ExchangeError: that folder is there already, or cannot be written.
     """
+    require_write()
     with session(engine) as work:
         writer = _Writer(work, get_extraction(work, extraction_id), creator)
         target = Path(folder) / writer.model / writer.source

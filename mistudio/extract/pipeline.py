@@ -10,6 +10,7 @@ import torch
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from mistudio.access import require_write, visitor
 from mistudio.errors import Cancelled, MistudioError, ModelError, StoreError
 from mistudio.extract.checkpoint import Checkpoint
 from mistudio.extract.collected import Collected
@@ -40,8 +41,10 @@ def extract(engine: Engine, config: ExtractConfig, progress: Progress | None = N
         the extraction's id.
 
     Raises:
+        AccessError: the visitor may start nothing.
         MistudioError: model, SAE or corpus cannot be used; the row then says failed and why.
     """
+    require_write()
     say = progress or (lambda _step, _share, _detail: None)
     say("Loading model and SAE", 0.0, "")
     loaded, sae, config = load_both(config)
@@ -167,7 +170,7 @@ def _begin(engine: Engine, config: ExtractConfig, loaded: LoadedModel, sae: SAE,
         name=config.name or f"{model}, {config.hook_point}, {sae_name}", model=model, model_revision=loaded.revision,
         hook_point=config.hook_point, sae=sae_name, sae_hash=sae.hash, architecture=sae.architecture, d_in=sae.d_in,
         d_sae=sae.d_sae, corpus=config.corpus, context_length=config.context_length, window=config.window,
-        dtype=config.dtype, device=str(loaded.device), config=config.model_dump(mode="json"))
+        dtype=config.dtype, device=str(loaded.device), config=config.model_dump(mode="json"), author=visitor().name)
     with session(engine) as work:
         found = work.get(Extraction, unfinished) if unfinished is not None else None
         if found is not None and found.state != "done":

@@ -7,6 +7,7 @@ from itertools import islice
 import psutil
 import torch
 
+from mistudio.access import require_write
 from mistudio.extract.collected import Collected
 from mistudio.extract.config import ExtractConfig
 from mistudio.extract.passes import Progress, collect_batch, load_both, read_contexts
@@ -50,6 +51,7 @@ def predict(config: ExtractConfig, say: Progress) -> Prediction:
     Raises:
         MistudioError: what the extraction itself would raise at its start.
     """
+    require_write()
     say("Loading model and SAE", 0.0, "")
     loaded, sae, config = load_both(config)
     features = FeatureRange(sae, 0, features_at_once(config, sae, loaded.device))

@@ -6,6 +6,7 @@ import threading
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from mistudio.access import carried, require_write
 from mistudio.errors import MistudioError
 from mistudio.jobs.work import work_run
 from mistudio.run.loop import RunProgress
@@ -23,14 +24,19 @@ def launch(engine: Engine, run_id: int, api_key: str | None = None) -> threading
 
     Args:
         api_key: handed to the provider and kept nowhere else.
+
+    Raises:
+        AccessError: the visitor may start nothing.
     """
+    require_write()
     key = (str(engine.url), run_id)
     with _lock:
         for ended in [other for other, thread in _threads.items() if not thread.is_alive()]:
             del _threads[ended]
             _troubles.pop(ended, None)
         if key not in _threads:
-            thread = threading.Thread(target=_work, args=(engine, run_id, api_key), name=f"run-{run_id}", daemon=True)
+            thread = threading.Thread(target=carried(_work), args=(engine, run_id, api_key), name=f"run-{run_id}",
+                                      daemon=True)
             _threads[key] = thread
             thread.start()
         return _threads[key]

@@ -1,9 +1,14 @@
 """Labeling runs: queue them, work on them, and label a single feature."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from mistudio.errors import StoreError
+from mistudio.access import require_write, visitor
+from mistudio.errors import MistudioError, StoreError
 from mistudio.jobs.candidates import Made, Maker, Shown
 from mistudio.jobs.contest import check_contest
 from mistudio.label.answer import LabelAnswer
@@ -14,7 +19,7 @@ from mistudio.label.factual import factual_label
 from mistudio.label.material import NoEvidence
 from mistudio.label.one import label_question, template_of
 from mistudio.label.prompts import Prompt
-from mistudio.label.providers import Provider
+from mistudio.label.providers import IN_PROCESS, Provider
 from mistudio.run.job import guarded
 from mistudio.store import Label, runs, session
 from mistudio.store.extractions import get_extraction
@@ -22,6 +27,9 @@ from mistudio.store.features import FeatureFilter, Read, get_feature, read_featu
 from mistudio.store.items import PROTECTED, Item, Outcome, store_labels
 from mistudio.store.labels import is_protected
 from mistudio.store.plans import plan_labels
+
+WAIT = 30  # seconds, for the place that visitors share
+_place = threading.Lock()
 
 
 def start_run(engine: Engine, extraction_id: int, config: LabelConfig, wanted: FeatureFilter) -> int:
@@ -62,6 +70,7 @@ def label_one(engine: Engine, extraction_id: int, index: int, config: LabelConfi
     Raises:
         MistudioError: the feature has nothing to show, the provider failed, or its reply cannot be read.
     """
+    require_write()  # before anybody is asked, and paid
     return keep(engine, try_one(engine, extraction_id, index, config, provider, different=different), config)
 
 
@@ -81,7 +90,23 @@ def try_one(engine: Engine, extraction_id: int, index: int, config: LabelConfig,
     with session(engine) as work:
         feature, _label = get_feature(work, extraction_id, index)
     fact = factual_label(feature) if config.factual and not different else None
-    return Made(labels=[(fact, [])]) if fact else Maker(engine, config, provider).make(feature.id, different=different)
+    if fact:
+        return Made(labels=[(fact, [])])
+    with _one_at_a_time(config):
+        return Maker(engine, config, provider).make(feature.id, different=different)
+
+
+@contextmanager
+def _one_at_a_time(config: LabelConfig) -> Iterator[None]:
+    """Visitors who may not write share one place on this machine's processor."""
+    shared = config.provider in IN_PROCESS and not visitor().may_write
+    if shared and not _place.acquire(timeout=WAIT):
+        raise MistudioError("Others are trying features right now.", "Try again in a moment.")
+    try:
+        yield
+    finally:
+        if shared:
+            _place.release()
 
 
 def keep(engine: Engine, made: Made, config: LabelConfig) -> Label:

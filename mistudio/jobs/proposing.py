@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import Engine
 
+from mistudio.access import require_write
 from mistudio.errors import MistudioError
 from mistudio.jobs.candidates import Maker
 from mistudio.jobs.contest import Contest
@@ -32,6 +33,7 @@ def propose(engine: Engine, feature_id: int, config: LabelConfig, provider: Prov
     Raises:
         MistudioError: the feature has nothing to show, the provider failed, or its reply cannot be read.
     """
+    require_write()  # before anybody is asked, and paid
     made = Maker(engine, config, provider).make(feature_id, different=different)
     if not made.labels:
         raise made.error

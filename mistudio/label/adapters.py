@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mistudio.access import require_write
 from mistudio.errors import MistudioError, ProviderSetupError
 from mistudio.settings import settings
 
@@ -165,15 +166,17 @@ def remove_adapter(name: str) -> None:
     """Delete an adapter, or what is left of a training.
 
     Raises:
-        MistudioError: there is none of this name, or it is being trained.
+        MistudioError: there is none of this name, it is being trained, or the visitor may not.
     """
+    require_write()
     if get_adapter(name).state == "training":
         raise MistudioError(f"The adapter {name} is being trained.", "Cancel that first.")
     shutil.rmtree(folder_of(name))
 
 
 def request_cancel(name: str) -> None:
-    """Ask the process that trains an adapter to stop after its present step."""
+    """Ask the process that trains an adapter to stop after its present step. Raises: AccessError."""
+    require_write()
     (folder_of(name) / CANCEL).touch()
 
 

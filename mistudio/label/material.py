@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from mistudio.access import acting_as, owner
 from mistudio.errors import MistudioError, ModelError, ProviderSetupError
 from mistudio.search.encoder import SHA256, encode
 from mistudio.store import Extraction, session
@@ -113,7 +114,8 @@ class Material:
             kept = load_reference_vectors(work, self.extraction_id, split, key)
         if kept is None:
             kept = self._encoded(numbers, texts)
-            with suppress(DBAPIError), session(self.engine) as work:  # locked, or kept by another process meanwhile
+            # Locked, or kept by another process meanwhile; it is the server's own, whoever asks.
+            with suppress(DBAPIError), acting_as(owner()), session(self.engine) as work:
                 save_reference_vectors(work, self.extraction_id, split, key, *kept)
         return kept
 

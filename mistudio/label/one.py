@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.access import visitor
 from mistudio.errors import ProviderSetupError
 from mistudio.label.answer import LabelAnswer, answer_schema, parse_reply
 from mistudio.label.ask import Asked, Question
@@ -61,7 +62,7 @@ def label_from(asked: Asked[LabelAnswer], *, feature_id: int, evidence: Evidence
         confidence=answer.confidence, origin="llm", provider=provider.name, model=provider.model,
         prompt=prompt.template, prompt_hash=prompt.hash, evidence=evidence.record(), reply=asked.reply,
         prompt_tokens=asked.prompt_tokens, completion_tokens=asked.completion_tokens, seconds=asked.seconds,
-        run_id=run_id, cost=price(config, asked.prompt_tokens, asked.completion_tokens))
+        run_id=run_id, cost=price(config, asked.prompt_tokens, asked.completion_tokens), author=visitor().name)
 
 
 def preview(engine: Engine, feature_id: int, config: LabelConfig, template: str | Path = "") -> Prompt:

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, field_validator
 
-from mistudio.config import JobConfig
+from mistudio.config import JobConfig, plain_address
 
 
 class RunConfig(JobConfig):
@@ -23,13 +23,7 @@ class RunConfig(JobConfig):
     budget_dollars: float | None = Field(None, gt=0, description="Pause before more than so many US dollars are spent.")
     budget_tokens: int | None = Field(None, gt=0, description="Pause before more than so many tokens are used.")
 
-    @field_validator("base_url")
-    @classmethod
-    def _no_secret_in_the_address(cls, value: str | None) -> str | None:
-        """The config is stored with the run and shown to everybody."""
-        if value and "@" in value.split("//")[-1].split("/")[0]:
-            raise ValueError("an address must not hold a user name or password")
-        return (value or "").strip() or None
+    _plain = field_validator("base_url")(plain_address)
 
     @classmethod
     def stored(cls, config: dict) -> Self:

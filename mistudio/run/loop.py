@@ -23,6 +23,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
+from mistudio.access import carried
 from mistudio.errors import ProviderSetupError, StoreError
 from mistudio.run.budget import Budget
 from mistudio.run.job import UNREACHABLE, Job, defect, guarded
@@ -131,7 +132,7 @@ class Loop:
         # Not a pool of the library: a process that is asked to end would wait for its threads, and they for a server.
         threads = [(self.job.prepare, self.to_prepare)] + [(self._ask, self.to_ask)] * self.width.wanted
         for work in threads:
-            threading.Thread(target=self._work, args=work, name=f"run-{self.run_id}", daemon=True).start()
+            threading.Thread(target=carried(self._work), args=work, name=f"run-{self.run_id}", daemon=True).start()
         try:
             self._work_off()
         finally:

@@ -7,6 +7,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.access import carried
 from mistudio.label.completion import mark_name
 from mistudio.store import search as sql
 from mistudio.store import session
@@ -71,7 +72,7 @@ def search(engine: Engine, extraction_id: int, query: str, limit: int = 20, *, m
             return []
         if meaning:
             vector = beside.submit(_encoded, terms.literal)
-            meant = beside.submit(_by_meaning, engine, extraction_id, vector, wanted)
+            meant = beside.submit(carried(_by_meaning), engine, extraction_id, vector, wanted)
         if words or terms.phrases:
             hits = _by_words(work, extraction_id, terms, wanted)
             tokens = sql.token_hits(work, extraction_id, terms.literal, wanted, POOL)

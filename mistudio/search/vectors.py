@@ -17,6 +17,7 @@ import numpy as np
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.access import acting_as, owner
 from mistudio.search.codes import Codes
 from mistudio.search.encoder import DIMENSIONS, ENCODER, encode_labels
 from mistudio.settings import settings
@@ -91,7 +92,7 @@ def ensure_vectors(engine: Engine, extraction_id: int, progress: Callable[[int, 
         missing = sql.without_vector(work, extraction_id, ENCODER, most)
     for start in range(0, len(missing), CHUNK):
         chunk = missing[start:start + CHUNK]
-        with session(engine) as work:
+        with acting_as(owner()), session(engine) as work:  # an index is the server's own, whoever searches
             _save(work, chunk)
         if progress:
             progress(start + len(chunk), len(missing))
@@ -174,7 +175,8 @@ def _held(engine: Engine, extraction_id: int) -> Vectors | None:
 def _follow(engine: Engine, extraction_id: int, found: Vectors) -> bool:
     """Take in what became current since. False where it is simpler to read all: very much did, or some labels have no
     vector yet. A run may store labels all the while, so that the next search has these."""
-    with found.lock, session(engine) as work:
+    # The index is the server's own, whoever searches.
+    with found.lock, acting_as(owner()), session(engine) as work:
         rows = _newer(work, extraction_id, found)
         # Read next to each other, with nothing that takes long between: else they would seldom go together.
         state = None if isinstance(found.old, Codes) else sql.fingerprint(work, extraction_id, found.newest)

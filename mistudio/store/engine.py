@@ -8,10 +8,12 @@ from sqlalchemy import Engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlmodel import Session, create_engine
 
+from mistudio.access import acting_as, owner
 from mistudio.errors import StoreError
 from mistudio.settings import settings
 from mistudio.store import schema
 from mistudio.store.failures import failure
+from mistudio.store.rights import keep_rights
 from mistudio.store.storable import as_json
 
 # How long a writer waits for another one.
@@ -44,10 +46,12 @@ def open_store(url: str | None = None, *, upgrade: bool = True) -> Engine:
         event.listen(engine, "connect", _postgresql_settings if server else _sqlite_pragmas)
         if server and "connect_timeout" not in parsed.query:
             event.listen(engine, "do_connect", _not_for_ever)
-        if upgrade:
-            schema.upgrade(engine, shown(url))
-        else:
-            engine.connect().close()
+        keep_rights(engine)
+        with acting_as(owner()):
+            if upgrade:
+                schema.upgrade(engine, shown(url))
+            else:
+                engine.connect().close()
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StoreError(f"The database URL {shown(url)!r} is not valid.",
                          "Use sqlite:///path/to/file.db or postgresql://user@host/name.") from error

@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import bindparam, func, insert, true
 from sqlmodel import Session, col, select
 
+from mistudio.access import visitor
 from mistudio.errors import StoreError
 from mistudio.store.counts import known_count
 from mistudio.store.filtering import LABELED, FeatureFilter, Sort, beside, matching, order, place
@@ -215,7 +216,7 @@ def annotate(work: Session, feature_id: int, *, starred: bool | None = None, not
     if starred is not None:
         feature.starred = starred
     if note is not None:
-        feature.note = note
+        feature.note, feature.noted_by = note, visitor().name
     if seen is not None:
         feature.seen = seen
     work.add(feature)

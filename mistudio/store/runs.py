@@ -7,6 +7,7 @@ from statistics import mean
 from sqlalchemy import Select, bindparam, func, insert, literal, or_, update
 from sqlmodel import Session, col, select
 
+from mistudio.access import visitor
 from mistudio.errors import StoreError
 from mistudio.store.tables import Feature, Label, Run, RunItem, Score, UTCDateTime, now
 
@@ -28,7 +29,8 @@ STOPPED = {"pause": "paused", "cancel": "cancelled"}
 def create_run(work: Session, extraction_id: int, config: dict, items: Select | list[dict], kind: str = "label") -> Run:
     """A queued run with its items: a plan of ``store.plans``, which the database writes by itself, or a dict of columns
     each."""
-    run = Run(extraction_id=extraction_id, kind=kind, config=config, heartbeat=now())
+    run = Run(extraction_id=extraction_id, kind=kind, config=config, heartbeat=now(),
+              author=visitor().name)
     work.add(run)
     work.flush()
     if isinstance(items, Select):
@@ -192,6 +194,8 @@ def reopen(work: Session, run_id: int, *, failed_too: bool = False) -> int:
 
 
 def _interrupt_stale(work: Session) -> None:
+    if not visitor().may_write:
+        return  # whoever only looks around leaves that to those who can go on with it
     # One that waits so long was left by a program that ended before it began.
     gone = col(Run.state).in_(("queued", "running")) & (col(Run.heartbeat) < now() - STALE)
     # Most readings find none, and a reading should not take the write lock.

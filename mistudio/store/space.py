@@ -5,6 +5,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from mistudio.access import require_write
+
 CHECKPOINT = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
@@ -21,7 +23,11 @@ def give_back(engine: Engine) -> str:
 
     SQLite writes its whole file anew (VACUUM), which nobody else may write to meanwhile and which needs as much free
     space again as is still in use.
+
+    Raises:
+        AccessError: the visitor may not.
     """
+    require_write()
     if size(engine) is None:
         return "The database server uses their space for new rows; VACUUM FULL there gives it back to the disk."
     try:

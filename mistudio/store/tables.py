@@ -40,6 +40,11 @@ def time_column(**kwargs) -> Any:
     return Field(default=None, sa_type=UTCDateTime, **kwargs)
 
 
+def author_column() -> Any:
+    """Who did it; "" where nobody noted that."""
+    return Field(default="", sa_column_kwargs={"server_default": ""})
+
+
 class Extraction(SQLModel, table=True):
     """One pass of model and SAE over a corpus. ``state`` is running, done, failed, cancelled or deleting."""
 
@@ -65,6 +70,7 @@ class Extraction(SQLModel, table=True):
     error: str = ""
     vocabulary_hash: str = ""
     seconds: float = 0.0
+    author: str = author_column()
     created_at: datetime = Field(default_factory=now, sa_type=UTCDateTime)
     finished_at: datetime | None = time_column()
 
@@ -104,6 +110,7 @@ class Feature(SQLModel, table=True):
     suppressed: list = Field(default_factory=list, sa_type=JSON, description="[token, logit weight], lowest first.")
     starred: bool = False
     note: str = ""
+    noted_by: str = author_column()
     label_id: int | None = None
     score: float | None = None
     label_state: str = "unlabeled"
@@ -268,6 +275,7 @@ class Run(SQLModel, table=True):
     completion_tokens: int = Field(default=0, sa_type=BigInteger)
     cost: float | None = Field(default=None, description="US dollars so far; null while no price is known.")
     message: str = ""
+    author: str = author_column()
     owner: str = ""
     heartbeat: datetime | None = time_column()
     stop: str = ""

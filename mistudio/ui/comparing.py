@@ -12,6 +12,7 @@ from mistudio.store.runs import list_runs
 from mistudio.store.tables import Extraction, Label, Run
 from mistudio.ui.page import Here, link, told_apart
 from mistudio.ui.tokens import html_safe, readable
+from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import asked
 
 ROWS = 25
@@ -27,7 +28,8 @@ def compare(here: Here) -> None:
     if first is None:
         st.info("There is only one set of labels so far. Label these features by another model, or extract once more, "
                 "and compare the two here.", icon=":material/info:")
-        link("pages/label.py", "Label by another model", ":material/label:", extraction_id=here.id)
+        if may_write():
+            link("pages/label.py", "Label by another model", ":material/label:", extraction_id=here.id)
         return
     if first == second:
         st.info("Both sides are the same labels. Choose another side.", icon=":material/info:")

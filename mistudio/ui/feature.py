@@ -14,6 +14,7 @@ from mistudio.ui.page import Here, guard, link, link_to_firing
 from mistudio.ui.related import show_related
 from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import chips_html, html_safe, markdown_safe
+from mistudio.ui.visiting import may_write, names_shown
 
 TABS = ("Examples", "Statistics", "Scores", "History", "Related", "Note")
 
@@ -52,15 +53,17 @@ def show_star(here: Here, feature: Feature, *, key: str) -> None:
     """Written only when changed here, so that a page left open undoes nobody's work."""
     key = f"star-{key}-{feature.id}"
     st.session_state[key] = feature.starred
-    st.toggle("Star", key=key, on_change=_annotate, args=(here, feature.id, "starred", key))
+    st.toggle("Star", key=key, disabled=not may_write(), on_change=_annotate, args=(here, feature.id, "starred", key))
 
 
 def show_note(here: Here, feature: Feature, *, key: str) -> None:
     """As ``show_star``."""
     key = f"note-{key}-{feature.id}"
     st.session_state[key] = feature.note
-    st.text_area("Note", key=key, height=120, max_chars=LONGEST_NOTE, on_change=_annotate,
+    st.text_area("Note", key=key, height=120, max_chars=LONGEST_NOTE, disabled=not may_write(), on_change=_annotate,
                  args=(here, feature.id, "note", key), placeholder="Anything worth remembering about this feature")
+    if feature.note and feature.noted_by and names_shown():
+        st.caption(f"Written by {markdown_safe(feature.noted_by)}")
 
 
 def _annotate(here: Here, feature_id: int, what: str, key: str) -> None:
@@ -73,8 +76,9 @@ def show_feature(here: Here, feature: Feature, label: Label | None, *, go: Calla
     st.html(label_html(label))
     st.caption(markdown_safe(facts(feature)))
     with st.container(horizontal=True):
-        link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
-             f=feature.index)
+        if may_write():
+            link("pages/review.py", "Label or edit this in Review", ":material/rate_review:", extraction_id=here.id,
+                 f=feature.index)
         link_to_firing(here, feature.index)
     examples, numbers, scores, past, related, note = st.tabs(TABS, key="tab", bind="query-params")
     if examples.open:

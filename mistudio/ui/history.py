@@ -5,6 +5,7 @@ from difflib import SequenceMatcher
 import streamlit as st
 
 from mistudio.label.adapters import labeler
+from mistudio.settings import settings
 from mistudio.store.engine import session
 from mistudio.store.labels import history, point_to
 from mistudio.store.scores import scores_of
@@ -12,18 +13,24 @@ from mistudio.store.tables import Feature, Label
 from mistudio.ui.page import Here
 from mistudio.ui.scores import scores_line
 from mistudio.ui.tokens import html_safe
+from mistudio.ui.visiting import may_write
+
+
+def by_name(author: str) -> str:
+    """Who wrote something. The public is not told the names, which are people's e-mail addresses."""
+    return author if author and settings().access != "public" else "a person"
 
 
 def provenance(label: Label) -> str:
     """Who gave a label, when, and what a person said of it."""
-    by = {"human": f"Written by {label.author or 'a person'}", "import": "Imported",
+    by = {"human": f"Written by {by_name(label.author)}", "import": "Imported",
           "statistics": "From statistics, nobody was asked",
           "llm": f"Labeled by {labeler(label.provider, label.model)}"}.get(label.origin, label.origin)
     parts = [f"{by}, {label.created_at:%d %b %Y %H:%M} UTC"]
     if label.confidence is not None:
         parts.append(f"its own confidence {100 * label.confidence:.0f}%")
     if label.verdict and label.origin != "human":
-        parts.append(f"{label.verdict}{f' by {label.verdict_by}' if label.verdict_by else ''}")
+        parts.append(f"{label.verdict}{f' by {by_name(label.verdict_by)}' if label.verdict_by else ''}")
     return " · ".join(parts)
 
 
@@ -69,7 +76,8 @@ def show_history(here: Here, feature: Feature, *, key: str) -> None:
                   f'{_changed(before, label)}')
         if label.id == feature.label_id:
             action.badge("Current", color="green")
-        elif action.button("Use this", key=f"use-{key}-{label.id}", help="Make this label current again."):
+        elif may_write() and action.button("Use this", key=f"use-{key}-{label.id}",
+                                           help="Make this label current again."):
             with session(here.engine) as work:
                 point_to(work, feature.id, label.id)
             st.rerun()

@@ -7,11 +7,11 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from mistudio.access import visitor
 from mistudio.errors import StoreError
 from mistudio.jobs.proposing import propose, try_labels
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import make_provider
-from mistudio.settings import settings
 from mistudio.store.bulk import JudgedMany, judge_many, take_back
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter
@@ -53,7 +53,7 @@ class DoneOne:
         label_id, verdict = self.before
         point_to(work, self.feature_id, label_id)
         if label_id is not None and verdict != work.get_one(Label, label_id).verdict:
-            judge_label(work, label_id, verdict, author=settings().author)
+            judge_label(work, label_id, verdict, author=visitor().name)
         return Undone(f"Feature {self.index:,} is as it was before.", self.index)
 
 
@@ -97,7 +97,7 @@ def judge(engine: Engine, feature: Feature, label_id: int, verdict: str) -> None
         if label is None or label.id != label_id:
             raise StoreError(f"Nothing was stored for feature {feature.index:,}. {_SINCE}", "Look at the new label.")
         before = _standing(label)
-        judge_label(work, label.id, verdict, author=settings().author)
+        judge_label(work, label.id, verdict, author=visitor().name)
         after = _standing(label)
     _remember(DoneOne(feature.id, feature.index, before, after))
 
@@ -110,7 +110,7 @@ def edit(engine: Engine, feature: Feature, text: str, explanation: str) -> None:
     """
     with session(engine) as work:
         before = _standing(current_label(work, feature.id))
-        after = _standing(edit_label(work, feature.id, text, explanation.strip(), author=settings().author))
+        after = _standing(edit_label(work, feature.id, text, explanation.strip(), author=visitor().name))
     _remember(DoneOne(feature.id, feature.index, before, after))
 
 
@@ -127,7 +127,7 @@ def choose(engine: Engine, feature: Feature, label_id: int) -> None:
 def judge_all(engine: Engine, extraction_id: int, wanted: FeatureFilter, verdict: str) -> int:
     """Approve or reject the labels of all matching features that nobody has judged. Returns how many these were."""
     with session(engine) as work:
-        judged = judge_many(work, extraction_id, wanted, verdict, author=settings().author)
+        judged = judge_many(work, extraction_id, wanted, verdict, author=visitor().name)
     if judged.count:
         _remember(DoneMany(judged))
     return judged.count

@@ -1,7 +1,7 @@
 """The one shared call that every page opens with.
 
 A first visit straight to ``/label`` on a cold server runs that page's script alone, so page settings, navigation, the
-choice of extraction and the running job are all set here and nowhere else.
+choice of extraction and the running job are all set here and nowhere else; and who may not see it is stopped here.
 """
 
 from collections import Counter
@@ -23,6 +23,7 @@ from mistudio.ui.failing import guard as guard
 from mistudio.ui.failing import show_error as show_error
 from mistudio.ui.running import show_running
 from mistudio.ui.tokens import STYLE, markdown_safe, readable
+from mistudio.ui.visiting import enter, may_write, show_visitor
 
 SIDEBAR_WIDTH, RECORDED_WIDTH = 232, 278  # pixels; the second for the larger type of a video
 # A picture of our own: the browser fetches the icons that Streamlit knows by name from another host.
@@ -45,6 +46,8 @@ PAGES = (
 )
 # Search's other way; shown, and in the URL.
 FIRES = "What fires on a text"
+# Of no use to those who may write nothing.
+FOR_WRITERS = ("pages/review.py",)
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,18 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
     recording = settings().recording
     st.set_page_config(page_title=f"{title} · mistudio", page_icon=ICON, layout="wide",
                        initial_sidebar_state=RECORDED_WIDTH if recording else SIDEBAR_WIDTH)
-    st.html(STYLE + RECORDING if recording else STYLE)
     here = None
     with guard():
+        st.html(STYLE + RECORDING if recording else STYLE)
+        enter()
         here = _prepare()
     if here is None:
         st.stop()
     if here.extraction is None and needs_extraction:
         st.title(title)
         st.info("There is no extraction yet, so there is nothing to show here.", icon=":material/info:")
-        st.page_link("app.py", label="Set up the demo on the home page", icon=":material/arrow_forward:")
+        if may_write():
+            st.page_link("app.py", label="Set up the demo on the home page", icon=":material/arrow_forward:")
         st.stop()
     with guard():
         yield here
@@ -127,9 +132,11 @@ def _sidebar(engine: Engine, extractions: list[Extraction]) -> Extraction | None
         slot = st.container(gap="xxsmall")
         extraction = _picker(extractions)
         for script, name, icon in PAGES:
-            with slot:
-                link(script, name, icon, extraction_id=extraction.id if extraction else None)
+            if script not in FOR_WRITERS or may_write():
+                with slot:
+                    link(script, name, icon, extraction_id=extraction.id if extraction else None)
         show_running(engine)
+        show_visitor()
     return extraction
 
 

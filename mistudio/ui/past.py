@@ -17,6 +17,7 @@ from mistudio.ui.live import show_message, skipped_in_words
 from mistudio.ui.page import Here
 from mistudio.ui.running import ACTIVE
 from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.visiting import names_shown
 from mistudio.ui.wording import asked, duration, spend
 
 SHOWN_RUNS = 8
@@ -58,7 +59,7 @@ def _details(here: Here, run: Run, counts: dict[str, int], api_key: str | None) 
                          f"queued, {counts['skipped']:,} skipped"),
              ("Took", f"{took}, {run.created_at:%d %b %Y %H:%M} UTC"),
              ("Cost", f"{spend(run)}; {run.prompt_tokens:,} prompt and {run.completion_tokens:,} answer tokens"),
-             *settings_of(run)]
+             *([("Started by", run.author)] if run.author and names_shown() else []), *settings_of(run)]
     st.markdown("  \n".join(f"{name}: {markdown_safe(value)}" for name, value in lines))
     show_message(here, run)
     for kind, reason, count in failed:

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 import streamlit as st
-from streamlit.errors import StreamlitSecretNotFoundError
 
 from mistudio.errors import MistudioError
 from mistudio.label.adapters import PREFIX, labeler, list_adapters
-from mistudio.label.providers.connection import OPENAI, Connection, address_of, try_connection
+from mistudio.label.providers.connection import Connection, try_connection
+from mistudio.label.providers.reach import OPENAI, address_of, key_for
 from mistudio.run.config import RunConfig
-from mistudio.settings import settings
 from mistudio.ui.page import show_error
 from mistudio.ui.tokens import markdown_safe, readable
+from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import duration
 
 NAMES = {"embedded": "Embedded", "none": "Nobody", "ollama": "Ollama", "openai": "OpenAI or compatible"}
@@ -55,16 +55,6 @@ class Choice:
         return not self.missing
 
 
-def known_key() -> str | None:
-    """The OpenAI key of the environment or of Streamlit's secrets, if there is one."""
-    if settings().openai_api_key is not None:
-        return settings().openai_api_key.get_secret_value() or None
-    try:
-        return st.secrets.get("OPENAI_API_KEY")
-    except StreamlitSecretNotFoundError:
-        return None
-
-
 def choose_provider(*, horizontal: bool = True, role: str = "labeler", titled: bool = True) -> Choice:
     """The widgets. What is chosen stays for the browser session, on every page.
 
@@ -73,6 +63,8 @@ def choose_provider(*, horizontal: bool = True, role: str = "labeler", titled: b
         titled: whether to say what is chosen; not below a heading that does.
     """
     title, offered, prefix = ROLES[role]
+    if not may_write():
+        offered = [name for name in offered if name != "ollama"]
     provider = st.radio(title, offered, key=f"{prefix}provider", format_func=NAMES.get, horizontal=horizontal,
                         captions=[CAPTIONS[name] for name in offered], persist_state="session",
                         label_visibility="visible" if titled else "collapsed")
@@ -80,7 +72,8 @@ def choose_provider(*, horizontal: bool = True, role: str = "labeler", titled: b
         return Choice(provider, "", None, None)
     if provider == "embedded":
         choice = Choice(provider, _adapter(prefix), None, None)
-        if _test_button(choice, st.container(), prefix):
+        # It takes as long as a trial, of which those who may not write get one at a time.
+        if may_write() and _test_button(choice, st.container(), prefix):
             _connect(choice)
         _say_how_it_went(choice)
         return choice
@@ -127,13 +120,13 @@ def _adapter(prefix: str) -> str:
 
 
 def _key(base_url: str | None, prefix: str) -> str | None:
-    found = known_key()
+    address = address_of("openai", base_url)
+    found = key_for(address, None)
     typed = st.text_input(
         "API key", type="password", key=f"{prefix}api_key", persist_state="session", max_chars=2000,
         placeholder="Taken from the environment or secrets" if found else "sk-… (a local server may need none)",
         help="Kept for this browser session only, never stored.").strip()
-    # A key set up for one service must not be sent to whatever address a visitor types.
-    return typed or (found if base_url in (None, settings().openai_base_url) else None)
+    return key_for(address, typed)
 
 
 def _model(choice: Choice, prefix: str) -> str:

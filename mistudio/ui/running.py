@@ -14,6 +14,7 @@ from mistudio.store.runs import get_run, list_runs, run_counts
 from mistudio.store.tables import Run, now
 from mistudio.ui.failing import guard
 from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import duration
 
 ACTIVE = ("queued", "running")
@@ -127,8 +128,9 @@ def _run_panel(engine: Engine, found: tuple[Run, dict[str, int]] | None) -> None
                             + ", ".join([f"{counts['done']:,} {DOES[run.kind][1]}", *failed]), width="stretch")
                 st.button(":material/close:", type="tertiary", key="forget-run", on_click=_forget,
                           help="Show this no more.")
-        st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
-                     query_params={"x": str(run.extraction_id), "run": str(run.id)})
+        if may_write():
+            st.page_link("pages/label.py", label="Open the run", icon=":material/label:",
+                         query_params={"x": str(run.extraction_id), "run": str(run.id)})
 
 
 def _forget() -> None:

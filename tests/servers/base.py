@@ -72,7 +72,8 @@ class FakeServer(LocalServer):
     """Answers each prompt with the next of ``replies``, or else with ``answer(messages)``.
 
     ``latency`` is seconds before an answer; while ``gate`` is an event, all answers but the first ``free`` wait until
-    it is set. ``requests`` holds the body of every prompt, ``most_in_flight`` the highest number at a time.
+    it is set. ``requests`` holds the body of every prompt, ``headers`` those of every post, and ``most_in_flight`` the
+    highest number of prompts at a time.
     """
 
     def __init__(self, models: list[str], port: int = 0, latency: float = 0.0):
@@ -82,6 +83,7 @@ class FakeServer(LocalServer):
         self.gate: threading.Event | None = None
         self.free = 0
         self.requests: list[dict] = []
+        self.headers: list = []
         self.in_flight = self.most_in_flight = 0
         self.arrived = threading.Condition()
         super().__init__(_Handler, port)

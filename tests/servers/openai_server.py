@@ -30,6 +30,7 @@ class OpenAIServer(FakeServer):
             {"id": model, "object": "model", "created": 0, "owned_by": "tests"} for model in self.models]}
 
     def post(self, path: str, headers, body: dict | bytes):
+        self.headers.append(headers)
         if self._refused(headers):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
         if path != "/v1/chat/completions":

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from mistudio.label.completion import completion_text
 from mistudio.label.config import LabelConfig
 from mistudio.label.providers import list_models, make_provider
-from mistudio.settings import settings
+from mistudio.label.providers.reach import address_of
 
-OPENAI = "https://api.openai.com/v1"
 # What the embedded labeler is asked to name: anything will do, for only that it answers is of interest.
 _ASKED = completion_text([" 7", "42"], [(9.0, "in the year ", "42", " of"), (8.0, "there are ", " 7", " days")])
 
@@ -24,12 +23,6 @@ class Connection:
     address: str
     seconds: float
     models: tuple[str, ...] = ()
-
-
-def address_of(provider: str, base_url: str | None = None) -> str:
-    """Where the calls of a provider go; "" for those that need no server."""
-    usual = {"ollama": settings().ollama_host, "openai": settings().openai_base_url or OPENAI}
-    return (base_url or usual[provider]) if provider in usual else ""
 
 
 def try_connection(provider: str, base_url: str | None = None, api_key: str | None = None,

@@ -9,8 +9,8 @@ import ollama
 
 from mistudio.errors import ProviderError, ProviderSetupError
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
+from mistudio.label.providers.reach import address_of, check_reach
 from mistudio.run.config import RunConfig
-from mistudio.settings import settings
 
 MOST_TOKENS = 1024
 # Code and rare words run to about two characters a token; a prompt that does not fit is cut without a word.
@@ -26,7 +26,7 @@ class OllamaProvider:
 
     def __init__(self, config: RunConfig):
         self.model = config.model
-        self.address = config.base_url or settings().ollama_host
+        self.address = address_of("ollama", config.base_url)
         self.temperature = config.temperature
         self.client = _client(self.address, config.timeout)
         self.rate_limits = 0
@@ -63,7 +63,7 @@ class OllamaProvider:
 
 def list_ollama_models(base_url: str | None = None) -> list[str]:
     """Names of the models that are pulled. Raises: ProviderSetupError."""
-    address = base_url or settings().ollama_host
+    address = address_of("ollama", base_url)
     try:
         return sorted(model.model for model in _client(address, 10).list().models if model.model)
     except (ConnectionError, httpx.HTTPError, ollama.ResponseError, ValueError) as error:
@@ -72,6 +72,7 @@ def list_ollama_models(base_url: str | None = None) -> list[str]:
 
 
 def _client(address: str, timeout: float) -> ollama.Client:
+    check_reach("ollama", address)
     try:
         return ollama.Client(address, timeout=timeout)
     except (ValueError, httpx.InvalidURL) as error:

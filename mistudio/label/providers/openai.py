@@ -2,22 +2,27 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx2
 import openai
 from openai import DefaultHttpxClient, OpenAI
 from pydantic import AnyHttpUrl, BaseModel, Field, TypeAdapter, ValidationError
 
+from mistudio.access import visitor
 from mistudio.errors import ProviderError, ProviderSetupError
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
+from mistudio.label.providers.reach import OPENAI, address_of, check_reach, key_for, without_key
 from mistudio.run.config import RunConfig
-from mistudio.settings import settings
 
 # Room for a reasoning model to think before its short answer, and an end to a model that never stops.
 MOST_TOKENS = 2048
 # Of one call, by the client: with its growing pauses they last through a minute of errors.
 RETRIES = 4
 NO_COMPLETION = "The server answered with something that is no chat completion."
+# All else that the environment adds to a call (OPENAI_ORG_ID, OPENAI_CUSTOM_HEADERS ...) is the owner's.
+USUAL_HEADERS = ("accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host",
+                 "user-agent")
 # What a server that refuses a JSON schema is offered next; prompt and parser do the rest.
 FORMATS = ("json_schema", "json_object", "none")
 
@@ -60,7 +65,8 @@ class OpenAIProvider:
                 raise ProviderError("The run has ended.", kind="stopped") from error
             # Only a format that brought an answer is remembered: a prompt may be bad for other reasons.
             self._format = max(self._format, place)
-            return read_completion(response.content, time.monotonic() - started)
+            found = read_completion(response.content, time.monotonic() - started)
+            return replace(found, text=without_key(found.text, self.client.api_key))
         raise AssertionError("the last format returns or raises")
 
     def close(self) -> None:
@@ -83,9 +89,9 @@ def request_body(config: RunConfig, messages: Messages, schema: dict, answer_for
 def list_openai_models(base_url: str | None = None, api_key: str | None = None) -> list[str]:
     """Names of the models the server lists. Raises: ProviderSetupError."""
     # Somebody waits for the answer: why there is none is better said at once than after more tries.
-    client = open_client(base_url, api_key, timeout=10).with_options(max_retries=0)
+    client = open_client(base_url, api_key, timeout=10, retries=0)
     try:
-        return sorted(model.id for model in client.models.list())
+        return sorted(without_key(model.id, client.api_key) for model in client.models.list())
     except openai.NotFoundError as error:
         raise ProviderSetupError(f"{client.base_url} answers, but lists no models.",
                                  "Check the address: most end in /v1. If it is right, type the model's name.",
@@ -95,26 +101,29 @@ def list_openai_models(base_url: str | None = None, api_key: str | None = None) 
 
 
 def open_client(base_url: str | None, api_key: str | None, timeout: float,
-                on_response: Callable[[httpx2.Response], None] | None = None) -> OpenAI:
+                on_response: Callable[[httpx2.Response], None] | None = None, retries: int = RETRIES) -> OpenAI:
     """A client for a server, with the key that may be sent there. Raises: ProviderSetupError."""
-    known = settings()
-    address = base_url or known.openai_base_url
+    address = address_of("openai", base_url)
     try:
-        if address:
-            TypeAdapter(AnyHttpUrl).validate_python(address)
+        TypeAdapter(AnyHttpUrl).validate_python(address)
     except ValidationError as error:
         raise ProviderSetupError(f"{address!r} is not the address of a server.",
                                  "Write it in full, for example http://127.0.0.1:8000/v1.", kind="setup") from error
-    # The owner's key must not travel to an address that a visitor of the page typed.
-    own = known.openai_api_key if address == known.openai_base_url else None
-    key = api_key or (own.get_secret_value() if own else "")
-    if not key and not address:
+    check_reach("openai", address)
+    key = key_for(address, api_key)
+    if not key and address == OPENAI:
         raise ProviderSetupError("There is no OpenAI API key.",
                                  "Set OPENAI_API_KEY, or type a key on the Label page.", kind="key")
+    own = visitor().may_write
+    hooks = {"request": [] if own else [_only_usual], "response": [on_response] if on_response else []}
     # Servers of one's own need no key, but the client insists on one.
-    hooks = {"response": [on_response]} if on_response else {}
-    return OpenAI(api_key=key or "none", base_url=address, timeout=timeout, max_retries=RETRIES,
-                  http_client=DefaultHttpxClient(event_hooks=hooks))
+    return OpenAI(api_key=key or "none", base_url=address, timeout=timeout, max_retries=retries,
+                  http_client=DefaultHttpxClient(event_hooks=hooks, follow_redirects=own))
+
+
+def _only_usual(request: httpx2.Request) -> None:
+    for name in [name for name in request.headers if name.lower() not in USUAL_HEADERS]:
+        del request.headers[name]
 
 
 class _Message(BaseModel):
@@ -167,6 +176,9 @@ def _is_unknown_model(error: openai.APIStatusError) -> bool:
 
 def explained(error: openai.OpenAIError, model: str, client: OpenAI) -> ProviderError:
     """Why a call failed, in words."""
+    # What a log shows of the cause must not hold the key either.
+    error.message = without_key(error.message, client.api_key) if hasattr(error, "message") else ""
+    error.args = tuple(without_key(str(each), client.api_key) for each in error.args)
     message, hint = _words(error, model, client)
     if isinstance(error, openai.APITimeoutError):
         return ProviderError(message, hint, kind="timeout")
@@ -198,7 +210,8 @@ def _words(error: openai.OpenAIError, model: str, client: OpenAI) -> tuple[str, 
         quota = error.code == "insufficient_quota"
         return (f"{server} says the quota is used up." if quota else f"{server} limits the rate of calls.",
                 "Check plan and billing." if quota else "Lower the concurrency, then retry the failed features.")
-    return f"{server} answered with an error: {_said(error)[:300]}", "Retry the failed features, or try another model."
+    said = without_key(_said(error), client.api_key)[:300]
+    return f"{server} answered with an error: {said}", "Retry the failed features, or try another model."
 
 
 def _said(error: openai.OpenAIError) -> str:

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = '0012'
-down_revision = '0010'
+down_revision = '0011'
 
 # A transaction touches labels, features and the counts of these (0008) in whatever order its user works; of two that
 # do so at once, each would in the end wait for a row of the other. So the first statement of each waits for its turn,
