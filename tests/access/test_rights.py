@@ -26,6 +26,7 @@ from mistudio.jobs.scoring import start_scores
 from mistudio.jobs.work import work_run
 from mistudio.label import adapters
 from mistudio.label.providers import make_provider
+from mistudio.label.providers.addresses import PublicTransport
 from mistudio.run import loop
 from mistudio.score.config import ScoreConfig
 from mistudio.search.query import search
@@ -275,8 +276,11 @@ def test_the_owners_key_and_servers_are_for_those_who_may_write(here):
     with acting_as(READERS["a viewer"]):
         provider = make_provider(here.config)
         assert provider.client.api_key == "none", "the owner's is not taken"
-        with pytest.raises(ProviderSetupError, match="cannot use this server"):
-            make_provider(config_for(here.server, base_url="http://127.0.0.1:9/v1"), KEY)
+        for inside in ("http://127.0.0.1:9/v1", "http://169.254.169.254/v1", "http://[::1]:9/v1", "http://0x7f.1:9/v1"):
+            with pytest.raises(ProviderSetupError, match=r"public internet|written as an address"):
+                make_provider(config_for(here.server, base_url=inside), KEY)
+        elsewhere = make_provider(config_for(here.server, base_url="http://93.184.216.34/v1"), KEY)
+        assert isinstance(elsewhere.client._client._transport, PublicTransport)
         with pytest.raises(ProviderSetupError, match="cannot use this server"):
             make_provider(config_for(here.server, provider="ollama", base_url=None), KEY)
         with pytest.raises(ProviderSetupError, match="no OpenAI API key"):

@@ -8,14 +8,12 @@ import threading
 from http.server import BaseHTTPRequestHandler
 
 import httpx2
-import ollama
 import pytest
 from openai import OpenAI
 
 from mistudio.errors import ProviderSetupError
 from mistudio.label import addresses
-from mistudio.label.addresses import (
-    PublicOllamaTransport,
+from mistudio.label.providers.addresses import (
     PublicTransport,
     check_public_url,
     public_addresses,
@@ -124,8 +122,6 @@ def port_of(server: LocalServer) -> int:
 def test_no_client_of_a_public_page_reaches_this_machine(server):
     with pytest.raises(ProviderSetupError, match="not on the public internet"):
         OpenAI(api_key="none", base_url=server.url, max_retries=0, http_client=public_client()).models.list()
-    with pytest.raises(ProviderSetupError, match="not on the public internet"):
-        ollama.Client(server.url, transport=PublicOllamaTransport(), follow_redirects=False).list()
     assert not server.asked
 
 
@@ -162,9 +158,6 @@ def test_answers_cannot_fill_the_memory(server, path, said):
     transport = PublicTransport(allowed=lambda _address: True)
     with pytest.raises(ProviderSetupError, match=said):
         client(f"{server.url}/{path}", transport).models.list()
-    http = PublicOllamaTransport(allowed=lambda _address: True)
-    with pytest.raises(ProviderSetupError, match=said):
-        ollama.Client(f"{server.url}/{path}", transport=http).list()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl is there to make a certificate")

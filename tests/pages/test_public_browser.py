@@ -58,7 +58,7 @@ def test_a_key_is_its_visitors_alone_and_nothing_is_stored(browser, server, tmp_
         expect(second.get_by_role("button", name="Try it")).to_be_disabled()
         fill(second, "Server address", "http://127.0.0.1:9/v1")
         second.get_by_role("button", name="Try it").click()
-        expect(second.get_by_text("You cannot use this server here.")).to_be_visible()
+        expect(second.get_by_text("is not on the public internet")).to_be_visible()
         for page in (first, second):
             for place in ("", "?view=Manage", "browse?f=3&tab=Note", "label?job=Distill", "review?f=3", "search"):
                 page.goto(f"{address}/{place}")

@@ -12,6 +12,7 @@ from pydantic import AnyHttpUrl, BaseModel, Field, TypeAdapter, ValidationError
 from mistudio.access import visitor
 from mistudio.errors import ProviderError, ProviderSetupError
 from mistudio.label.providers import CONCURRENCY, Completion, Messages
+from mistudio.label.providers.addresses import public_client
 from mistudio.label.providers.reach import OPENAI, address_of, check_reach, key_for, without_key
 from mistudio.run.config import RunConfig
 
@@ -109,7 +110,7 @@ def open_client(base_url: str | None, api_key: str | None, timeout: float,
     except ValidationError as error:
         raise ProviderSetupError(f"{address!r} is not the address of a server.",
                                  "Write it in full, for example http://127.0.0.1:8000/v1.", kind="setup") from error
-    check_reach("openai", address)
+    trusted = check_reach("openai", address)
     key = key_for(address, api_key)
     if not key and address == OPENAI:
         raise ProviderSetupError("There is no OpenAI API key.",
@@ -118,7 +119,8 @@ def open_client(base_url: str | None, api_key: str | None, timeout: float,
     hooks = {"request": [] if own else [_only_usual], "response": [on_response] if on_response else []}
     # Servers of one's own need no key, but the client insists on one.
     return OpenAI(api_key=key or "none", base_url=address, timeout=timeout, max_retries=retries,
-                  http_client=DefaultHttpxClient(event_hooks=hooks, follow_redirects=own))
+                  http_client=(DefaultHttpxClient(event_hooks=hooks, follow_redirects=own) if trusted
+                               else public_client(event_hooks=hooks)))
 
 
 def _only_usual(request: httpx2.Request) -> None:

@@ -2,6 +2,7 @@
 
 from mistudio.access import visitor
 from mistudio.errors import ProviderSetupError
+from mistudio.label.providers.addresses import check_public_url
 from mistudio.settings import settings
 
 OPENAI = "https://api.openai.com/v1"
@@ -27,17 +28,21 @@ def key_for(address: str, typed: str | None) -> str | None:
     return known.openai_api_key.get_secret_value() or None if usual else None
 
 
-def check_reach(provider: str, address: str) -> None:
-    """Whether calls may go there: for those who may not write to OpenAI and to servers that the owner lists.
+def check_reach(provider: str, address: str) -> bool:
+    """Whether a server is trusted not to lead elsewhere. Those who may not write can also call others that speak
+    OpenAI's protocol, on the public internet, through ``addresses.public_client``.
 
     Raises:
-        ProviderSetupError: they may not.
+        ProviderSetupError: calls may not go there at all.
     """
     listed = {server.strip().rstrip("/") for server in settings().visitor_servers.split(",")}
     if visitor().may_write or (provider == "openai" and address.rstrip("/") in {OPENAI, *listed}):
-        return
-    raise ProviderSetupError("You cannot use this server here.", "Leave the address empty, to use OpenAI with a key of "
-                             "your own.", kind="setup")
+        return True
+    if provider != "openai":
+        raise ProviderSetupError("You cannot use this server here.", "Use OpenAI, or a compatible server on the public "
+                                 "internet, with a key of your own.", kind="setup")
+    check_public_url(address)
+    return False
 
 
 def without_key(text: str, key: str | None) -> str:

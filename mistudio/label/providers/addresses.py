@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-import httpx
 import httpx2
 from openai import DefaultHttpxClient
 
@@ -87,22 +86,22 @@ def _look_up(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(place[0]) for _family, _type, _protocol, _name, place in found))
 
 
-class _PublicOnly:
-    """For a transport of httpx or httpx2, which have the same interface."""
+class PublicTransport(httpx2.HTTPTransport):
+    """What the openai client sends through; it uses no proxy."""
 
     def __init__(self, allowed: Callable[[Address], bool] = is_public, resolve: Resolve | None = None, **options):
         super().__init__(**options)
         self._allowed, self._resolve = allowed, resolve
 
-    def handle_request(self, request):
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Raises: ProviderSetupError, as ``check_public_url`` does."""
         url, host = request.url, request.url.raw_host.decode("ascii")
         address = public_addresses(host, url.port or 443, self._allowed, self._resolve)[0]
         headers = request.headers.copy()
         # Unpacked, a few bytes could fill the memory.
         headers["Accept-Encoding"] = "identity"
-        pinned = type(request)(request.method, url.copy_with(host=address), headers=headers, stream=request.stream,
-                               extensions={**request.extensions, "sni_hostname": host})
+        pinned = httpx2.Request(request.method, url.copy_with(host=address), headers=headers, stream=request.stream,
+                                extensions={**request.extensions, "sni_hostname": host})
         response = super().handle_request(pinned)
         packed = response.headers.get("Content-Encoding", "identity")
         if packed != "identity":
@@ -113,7 +112,7 @@ class _PublicOnly:
         return response
 
 
-class _Bounded(httpx2.SyncByteStream, httpx.SyncByteStream):
+class _Bounded(httpx2.SyncByteStream):
     """The bytes of an answer, as long as they are not too many."""
 
     def __init__(self, stream, host: str):
@@ -130,14 +129,6 @@ class _Bounded(httpx2.SyncByteStream, httpx.SyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
-
-
-class PublicTransport(_PublicOnly, httpx2.HTTPTransport):
-    """What the openai client sends through; it uses no proxy."""
-
-
-class PublicOllamaTransport(_PublicOnly, httpx.HTTPTransport):
-    """What the ollama client sends through: ``ollama.Client(host, transport=..., follow_redirects=False)``."""
 
 
 def public_client(**options) -> DefaultHttpxClient:
