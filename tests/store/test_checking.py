@@ -9,7 +9,8 @@ from sqlalchemy import create_engine, make_url, text
 
 from mistudio.errors import StoreError
 from mistudio.store.checking import look_at
-from mistudio.store.schema import MIGRATIONS, open_store
+from mistudio.store.engine import open_store
+from mistudio.store.schema import MIGRATIONS
 
 
 @pytest.fixture
