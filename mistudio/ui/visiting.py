@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit.errors import StreamlitAuthError
@@ -13,6 +14,8 @@ from mistudio.errors import AccessError
 from mistudio.settings import settings
 from mistudio.ui.tokens import html_safe, markdown_safe
 
+# What proxies add.
+FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded")
 # What Streamlit's secrets hold at the top level is in the environment from here on, where the settings look.
 st.secrets.load_if_toml_exists()
 
@@ -57,8 +60,8 @@ def enter() -> None:
     if settings().access != "login":
         raise AccessError(
             "This server can be reached from other machines, but does not say who may do what.",
-            "Start it with MISTUDIO_ACCESS=public or MISTUDIO_ACCESS=login (README, Access and secrets), or with "
-            "--server.address 127.0.0.1 for this machine alone.")
+            "Start it with MISTUDIO_ACCESS=public or MISTUDIO_ACCESS=login (README, Access and secrets). On its own "
+            "machine, start it with --server.address 127.0.0.1 and open http://localhost:8501.")
     if _logged_in():
         st.warning(f"You are logged in as {markdown_safe(_name())}, who has no access here. Ask the owner of this "
                    "server to let you in.", icon=":material/lock:")
@@ -80,10 +83,17 @@ def show_visitor() -> None:
 
 
 def _only_here() -> bool:
-    """Whether no other machine reaches this server."""
-    address = st.get_option("server.address") or ""
+    """Whether the server listens to this machine alone, and the visitor's browser runs on it: a proxy, a tunnel or a
+    page elsewhere whose name stands for this machine show in what the request names."""
+    asked = st.context.headers.to_dict() if get_script_run_ctx(suppress_warning=True) else {}
+    named = [asked[name].rpartition("://")[2] for name in ("Host", "Origin") if name in asked]
+    return (all(_is_loopback(urlsplit(f"//{name}").hostname) for name in named)
+            and _is_loopback(st.get_option("server.address")) and not any(name in asked for name in FORWARDED))
+
+
+def _is_loopback(host: str | None) -> bool:
     try:
-        return address == "localhost" or address.startswith("unix:") or ip_address(address).is_loopback
+        return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:
         return False
 

@@ -11,6 +11,8 @@ from mistudio.batch.remote import fetch, submit
 from mistudio.batch.requests import write_requests
 from mistudio.errors import MistudioError
 from mistudio.exchange.labels import export_labels
+from mistudio.exchange.neuronpedia_export import export_neuronpedia
+from mistudio.jobs.background import launch
 from mistudio.jobs.labeling import start_run
 from mistudio.jobs.scoring import start_scores
 from mistudio.jobs.work import work_run
@@ -21,6 +23,7 @@ from tests.label.helpers import EVERYTHING, config_for
 from tests.servers.answers import plausible
 from tests.servers.base import Failure
 from tests.servers.openai_server import MODEL, OpenAIServer
+from tests.shell import shell, use
 from tests.toy import add_toy_extraction
 
 KEY = "sk-marker-8f41c07d5be2"
@@ -53,7 +56,8 @@ def server(monkeypatch, tmp_path):
         yield running
 
 
-def test_a_key_is_nowhere_after_everything_was_done_with_it(engine, server, tmp_path, caplog, capfd):
+def test_a_key_is_nowhere_after_everything_was_done_with_it(engine, server, tmp_path, caplog, capfd,
+                                                                   monkeypatch):
     settings.cache_clear()
     caplog.set_level(logging.DEBUG)
     shown = [repr(settings()), *list_models("openai")]
@@ -62,23 +66,35 @@ def test_a_key_is_nowhere_after_everything_was_done_with_it(engine, server, tmp_
     shown.append(work_run(engine, start_run(engine, extraction, config, EVERYTHING)))
     shown.append(work_run(engine, start_scores(engine, extraction, ScoreConfig(
         provider="openai", model=MODEL, base_url=server.base_url), EVERYTHING)))
-    export_labels(engine, extraction, tmp_path / "labels.csv")
+    for ending in ("csv", "jsonl"):
+        export_labels(engine, extraction, tmp_path / f"labels.{ending}")
+    export_neuronpedia(engine, extraction, tmp_path / "neuronpedia")
+    for command in (("label", "--features", 4, *use(server)), ("show", 4), ("show", 4, "--prompt"), ("features",),
+                    ("runs",), ("extractions",), ("report",)):
+        shown += shell(*command, "--json", OPENAI_API_KEY=KEY)
     write_requests(engine, start_run(engine, extraction, config, EVERYTHING), tmp_path / "requests.jsonl")
     sent = start_run(engine, extraction, config, EVERYTHING)
     submit(engine, sent)
     for name in list(server.batches.made):
         server.batches.end(name)
     shown.append(repr(fetch(engine, sent)))
+    monkeypatch.delenv("OPENAI_API_KEY")
+    settings.cache_clear()
+    launch(engine, start_run(engine, extraction, config, EVERYTHING), KEY).join(60)  # as the page does with a typed one
+    asked, server.answer = len(server.headers), plausible
+    launch(engine, start_run(engine, extraction, config, EVERYTHING), None).join(60)
+    assert {headers["Authorization"] for headers in server.headers[asked:]} == {"Bearer none"}, "the typed key is gone"
+    asked = server.headers[:asked]
     server.api_key = "another"
     with pytest.raises(MistudioError) as refused:
-        list_models("openai")
+        list_models("openai", api_key=KEY)
     shown.append(str(refused.value))
     with engine.connect() as connection:
         stored = [repr(row) for table in SQLModel.metadata.sorted_tables
                   for row in connection.execute(text(f'SELECT * FROM "{table.name}"'))]
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     everything = b"".join(files) + "\n".join([*shown, *stored, caplog.text, *capfd.readouterr()]).encode()
-    assert all(f"Bearer {KEY}" == headers["Authorization"] for headers in server.headers), "it was used"
+    assert all(f"Bearer {KEY}" == headers["Authorization"] for headers in asked), "it was used"
     assert b"[API key]" in everything, "and repeated"
     assert KEY.encode() not in everything
     print(f"{len(everything):,} bytes searched, {len(files)} files")

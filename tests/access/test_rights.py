@@ -1,6 +1,7 @@
 """Whoever may only look around changes and spends nothing, whatever is called; who may not read, reads nothing."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from mistudio.batch.remote import submit
 from mistudio.batch.requests import write_requests
 from mistudio.demo.setup import run_demo
 from mistudio.distill.config import DistillConfig
-from mistudio.errors import AccessError, ProviderSetupError
+from mistudio.errors import AccessError, MistudioError, ProviderSetupError
 from mistudio.exchange.imports import import_features
 from mistudio.exchange.labels import export_labels, import_labels
 from mistudio.exchange.neuronpedia_export import export_neuronpedia
 from mistudio.extract.config import ExtractConfig
+from mistudio.jobs import labeling
 from mistudio.jobs.background import launch
 from mistudio.jobs.deleting import delete
 from mistudio.jobs.labeling import keep, label_one, start_run, try_one
@@ -37,6 +39,7 @@ from mistudio.store.nearest import add_nearest
 from mistudio.store.space import give_back
 from mistudio.store.vectors import save_vectors
 from tests.label.helpers import EVERYTHING, config_for
+from tests.servers.answers import plausible
 from tests.servers.openai_server import OpenAIServer
 from tests.toy import add_toy_extraction
 
@@ -270,6 +273,34 @@ def test_readers_search_and_try(here):
         assert search(here.engine, here.toy, "label", limit=3)
         made = try_one(here.engine, here.toy, 3, here.config, here.provider())
     assert made.labels and len(here.server.requests) == 1
+
+
+def test_readers_share_one_place_on_this_machine(here, monkeypatch):
+    """The embedded labeler takes the processor; a hundred visitors must not take it a hundred times."""
+    monkeypatch.setattr(labeling, "WAIT", 0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def answer(messages):
+        begun.set()
+        assert go_on.wait(60)
+        return plausible(messages)
+
+    here.server.answer = answer
+    embedded = here.config.model_copy(update={"provider": "embedded"})
+
+    def attempt(who):
+        with acting_as(who):
+            return try_one(here.engine, here.toy, 3, embedded, here.provider())
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(attempt, READERS["of the public"])
+        assert begun.wait(60)
+        with pytest.raises(MistudioError, match="Others are trying features"):
+            attempt(READERS["a viewer"])
+        owners = pool.submit(attempt, access.owner())
+        go_on.set()
+        assert first.result().labels and owners.result().labels
+    assert attempt(READERS["a viewer"]).labels, "the place is free again"
 
 
 def test_the_owners_key_and_servers_are_for_those_who_may_write(here):

@@ -74,7 +74,7 @@ def proxied(make, folder, app, path):
 @pytest.mark.parametrize(("make", "path"), [(nginx, ""), (nginx, "/mistudio"), (caddy, "")],
                          ids=["nginx", "nginx below a path", "caddy"])
 def test_the_app_is_used_through_the_proxy(toy, database_url, browser, tmp_path, make, path):
-    with app_server(database_url, path=path) as app, proxied(
+    with app_server(database_url, {"MISTUDIO_ACCESS": "public"}, path=path) as app, proxied(
             make, tmp_path, app.removeprefix("http://"), path) as address, new_page(browser) as page:
         sockets = []
         page.on("websocket", lambda opened: sockets.append(opened.url))
@@ -83,6 +83,6 @@ def test_the_app_is_used_through_the_proxy(toy, database_url, browser, tmp_path,
         expect(page.locator("h1")).to_have_text("Browse")
         expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
         assert page.url.startswith(f"{address}/browse?")
-        settled(page.goto(f"{address}/review?f=3") and page)
+        settled(page.goto(f"{address}/browse?f=3") and page)
         expect(page.locator(".ms-row").first).to_be_visible()
         assert sockets and all(url.startswith(address.replace("http", "ws")) for url in sockets)
