@@ -1,22 +1,27 @@
 """Labels to and from files: what one installation exports, another imports without loss."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from mistudio.access import require_write
 from mistudio.errors import ExchangeError
 from mistudio.exchange.rows import LabelRow, form_of, read_rows, row_of, write_rows
-from mistudio.files import write_whole
+from mistudio.files import replacing
 from mistudio.store import session
 from mistudio.store.extractions import get_extraction
-from mistudio.store.features import FeatureFilter, list_features
+from mistudio.store.features import FeatureFilter, feature_ids
 from mistudio.store.labels import add_label, is_protected, point_to
 from mistudio.store.tables import Extraction, Feature, Label, now
 
-LARGEST = 1 << 30  # bytes of a file of labels: two million of them
+AT_ONCE = 1000  # labels in memory
 
 
 @dataclass(frozen=True)
@@ -33,21 +38,6 @@ class ImportReport:
     unchanged: int = 0
 
 
-def export_text(engine: Engine, extraction_id: int, form: str = "csv",
-                wanted: FeatureFilter = FeatureFilter()) -> tuple[str, int]:
-    """The text of a file with current labels (rejected ones too, with their verdict), and how many it holds.
-
-    Args:
-        form: ``csv`` or ``jsonl``.
-        wanted: of which features.
-    """
-    with session(engine) as work:
-        extraction = get_extraction(work, extraction_id)
-        pairs = list_features(work, extraction_id, wanted, limit=None)
-        rows = [row_of(extraction, feature, label) for feature, label in pairs if label is not None]
-    return write_rows(rows, form), len(rows)
-
-
 def export_labels(engine: Engine, extraction_id: int, path: Path | str,
                   wanted: FeatureFilter = FeatureFilter()) -> int:
     """Write current labels to a ``.csv`` or ``.jsonl`` file; an existing file is replaced only by a whole one.
@@ -62,13 +52,28 @@ def export_labels(engine: Engine, extraction_id: int, path: Path | str,
         ExchangeError: the ending is neither, or the file cannot be written.
     """
     require_write()
-    path = Path(path)
-    text, count = export_text(engine, extraction_id, form_of(path), wanted)
+    path, count = Path(path), 0
+    form = form_of(path)
     try:
-        write_whole(path, text.encode())
+        with session(engine) as work, replacing(path) as file:
+            for line in write_rows(_rows(work, extraction_id, wanted), form):
+                file.write(line.encode())
+                count += 1
     except OSError as error:
         raise ExchangeError(f"{path} cannot be written: {error.strerror}.", "Choose another folder.") from error
-    return count
+    return count - (form == "csv")  # its header
+
+
+def _rows(work: Session, extraction_id: int, wanted: FeatureFilter) -> Iterator[LabelRow]:
+    """One for each current label, rejected ones too, in the order of features."""
+    extraction = get_extraction(work, extraction_id)
+    ids = feature_ids(work, extraction_id, wanted)
+    for at in range(0, len(ids), AT_ONCE):
+        found = work.exec(select(Feature, Label).join(Label, col(Feature.label_id) == Label.id)
+                          .where(col(Feature.id).in_(ids[at:at + AT_ONCE])).order_by(col(Feature.index)))
+        for feature, label in found:
+            yield row_of(extraction, feature, label)
+        work.expunge_all()
 
 
 def import_labels(engine: Engine, extraction_id: int, path: Path | str, *,
@@ -84,38 +89,29 @@ def import_labels(engine: Engine, extraction_id: int, path: Path | str, *,
     path = Path(path)
     form = form_of(path)
     try:
-        if path.stat().st_size > LARGEST:
-            raise ExchangeError(f"{path.name} is larger than {LARGEST >> 20:,} MiB.",
-                                "Import it in parts, each with a header.")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return import_file(engine, extraction_id, file, form, replace_human=replace_human)
     except OSError as error:
         raise ExchangeError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
-    return import_bytes(engine, extraction_id, data, form, replace_human=replace_human)
 
 
-def import_bytes(engine: Engine, extraction_id: int, data: bytes, form: str, *,
-                 replace_human: bool = False) -> ImportReport:
-    """``import_labels`` for a file's content, as a page receives it."""
-    rows = read_rows(data, form)
-    counts: dict[str, int] = {}
+def import_file(engine: Engine, extraction_id: int, file: BinaryIO, form: str, *,
+                replace_human: bool = False) -> ImportReport:
+    """``import_labels`` of an open file, of which a part at a time is in memory."""
+    counts: Counter[str] = Counter()
     with session(engine) as work:
         extraction = get_extraction(work, extraction_id)
-        _check(extraction, rows)
-        features = {feature.index: feature for feature in work.exec(
-            select(Feature).where(Feature.extraction_id == extraction_id))}
-        known = _known(work, extraction_id)
-        for number, row in rows:
-            feature = features.get(row.feature)
-            if feature is None:
-                raise ExchangeError(f"Row {number}, column feature: extraction {extraction_id} has no feature "
-                                    f"{row.feature}.", f"Indices run from 0 to {extraction.d_sae - 1}.")
-            outcome = _take(work, feature, row, known.get(feature.id, []), replace_human)
-            counts[outcome] = counts.get(outcome, 0) + 1
-    return ImportReport(rows=len(rows), **counts)
+        rows = _checked(extraction, read_rows(file, form))
+        while part := list(islice(rows, AT_ONCE)):
+            counts.update(_take_part(work, extraction, part, replace_human))
+            work.flush()
+            work.expunge_all()
+    return ImportReport(rows=counts.total(), **counts)
 
 
-def _check(extraction: Extraction, rows: list[tuple[int, LabelRow]]) -> None:
-    seen: dict[int, int] = {}
+def _checked(extraction: Extraction, rows: Iterator[tuple[int, LabelRow]]) -> Iterator[tuple[int, LabelRow]]:
+    """The rows, as long as they belong here and name each feature once."""
+    seen = np.zeros(extraction.d_sae, dtype=np.int64)
     for number, row in rows:
         for name in ("model", "hook_point", "sae_hash"):
             value, own = getattr(row, name), getattr(extraction, name)
@@ -123,18 +119,34 @@ def _check(extraction: Extraction, rows: list[tuple[int, LabelRow]]) -> None:
                 raise ExchangeError(f"Row {number}, column {name}: these labels are for {value[:200]!r}, and "
                                     f"extraction {extraction.id} has {own!r}.",
                                     "Import into the extraction they belong to, or leave that column empty.")
-        if row.feature in seen:
+        if row.feature >= extraction.d_sae:
+            raise _unknown(extraction, number, row)
+        if seen[row.feature]:
             raise ExchangeError(f"Row {number}, column feature: feature {row.feature} was already labeled in row "
                                 f"{seen[row.feature]}.", "Keep one row a feature.")
         seen[row.feature] = number
+        yield number, row
 
 
-def _known(work: Session, extraction_id: int) -> dict[int, list[Label]]:
-    labels: dict[int, list[Label]] = {}
-    for label in work.exec(select(Label).join(Feature, col(Label.feature_id) == Feature.id)
-                           .where(Feature.extraction_id == extraction_id).order_by(col(Label.id).desc())):
-        labels.setdefault(label.feature_id, []).append(label)
-    return labels
+def _unknown(extraction: Extraction, number: int, row: LabelRow) -> ExchangeError:
+    return ExchangeError(f"Row {number}, column feature: extraction {extraction.id} has no feature {row.feature}.",
+                         f"Indices run from 0 to {extraction.d_sae - 1}.")
+
+
+def _take_part(work: Session, extraction: Extraction, rows: list[tuple[int, LabelRow]],
+               replace_human: bool) -> Iterator[str]:
+    """What became of each row."""
+    features = {feature.index: feature for feature in work.exec(select(Feature).where(
+        Feature.extraction_id == extraction.id, col(Feature.index).in_([row.feature for _number, row in rows])))}
+    known: dict[int, list[Label]] = {}
+    for label in work.exec(select(Label).where(col(Label.feature_id).in_([each.id for each in features.values()]))
+                           .order_by(col(Label.id).desc())):
+        known.setdefault(label.feature_id, []).append(label)
+    for number, row in rows:
+        feature = features.get(row.feature)
+        if feature is None:
+            raise _unknown(extraction, number, row)
+        yield _take(work, feature, row, known.get(feature.id, []), replace_human)
 
 
 def _take(work: Session, feature: Feature, row: LabelRow, known: list[Label], replace_human: bool) -> str:

@@ -3,13 +3,14 @@
 The columns are a promise to other tools; new ones are only ever added at the end.
 """
 
+import codecs
 import csv
-import io
 import json
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -23,7 +24,7 @@ FORMS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 # A spreadsheet runs a cell that begins with one of these (the last four are = + - @ of full width); a quote in front
 # stops it, and reading takes it off again.
 FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-LONGEST_LINE = 1 << 20  # characters
+LONGEST_LINE = 1 << 20  # bytes
 Short = Annotated[str, Field(max_length=500)]
 # Databases keep an index of these, in which there is no room for more.
 Indexed = Annotated[str, Field(max_length=100)]
@@ -111,62 +112,74 @@ def form_of(path: Path) -> str:
     return form
 
 
-def write_rows(rows: list[LabelRow], form: str) -> str:
-    """The text of a file, header included even when there are no rows."""
-    out = io.StringIO(newline="")
+class _Echo:
+    """What a CSV writer writes is what it returns."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def write_rows(rows: Iterable[LabelRow], form: str) -> Iterator[str]:
+    """The text of a file, row by row, header included even when there are no rows."""
     if form == "jsonl":
-        out.writelines(json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n" for row in rows)
-        return out.getvalue()
-    table = csv.writer(out)
-    table.writerow(COLUMNS)
+        for row in rows:
+            yield json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n"
+        return
+    table = csv.writer(_Echo())
+    yield table.writerow(COLUMNS)
     for row in rows:
         values = row.model_dump(mode="json")
-        table.writerow(["" if values[name] is None else _guarded(values[name]) for name in COLUMNS])
-    return out.getvalue()
+        yield table.writerow(["" if values[name] is None else _guarded(values[name]) for name in COLUMNS])
 
 
-def read_rows(data: bytes, form: str) -> list[tuple[int, LabelRow]]:
-    """``(row number, row)`` of every label of a file. In CSV row 1 is the first below the header.
+def read_rows(file: BinaryIO, form: str) -> Iterator[tuple[int, LabelRow]]:
+    """``(row number, row)`` of every label of an open file, one in memory at a time. In CSV row 1 is the first
+    below the header.
 
     Raises:
         ExchangeError: the file is not UTF-8, lacks a column, or a value does not fit; names row and column.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ExchangeError(f"The file is not UTF-8 (byte {error.start}).",
-                            "Save it as UTF-8 and try again.") from error
-    records = _csv_records(text) if form == "csv" else _jsonl_records(text)
-    return [(number, _row(number, record)) for number, record in records]
+    records = _csv_records(_text(file)) if form == "csv" else _jsonl_records(_text(file))
+    for number, record in records:
+        yield number, _row(number, record)
 
 
-def _csv_records(text: str) -> list[tuple[int, dict]]:
-    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+def _text(file: BinaryIO) -> Iterator[str]:
+    """Lines with their ends."""
+    before, mark = 0, codecs.BOM_UTF8
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise ExchangeError(f"A line of the file has more than {LONGEST_LINE >> 20} MiB.",
+                                "Write one label a line.")
+        try:
+            yield (line if before else line.removeprefix(mark)).decode()
+        except UnicodeDecodeError as error:
+            raise ExchangeError(f"The file is not UTF-8 (byte {before + error.start}).",
+                                "Save it as UTF-8 and try again.") from error
+        before += len(line)
+
+
+def _csv_records(lines: Iterator[str]) -> Iterator[tuple[int, dict]]:
+    table = csv.DictReader(lines, strict=True)
     try:
         missing = [name for name in ("feature", "label") if name not in (table.fieldnames or [])]
         if missing:
             raise ExchangeError(f"The file has no column {' and no column '.join(missing)}.",
                                 "Its first line must name the columns; at least feature and label are needed.")
-        records = []
         for number, record in enumerate(table, start=1):
             if None in record or None in record.values():
                 raise ExchangeError(f"Row {number} does not have {len(table.fieldnames)} columns like the header.",
                                     "Put values that hold commas or line breaks in double quotes.")
-            records.append((number, {name: _unguarded(value) for name, value in record.items()
-                                     if value != "" or name == "label"}))
-        return records
+            yield number, {name: _unguarded(value) for name, value in record.items() if value != "" or name == "label"}
     except csv.Error as error:
         raise ExchangeError(f"The file is not readable as CSV near line {table.line_num}: {error}.",
                             "Check its double quotes, or use JSONL.") from error
 
 
-def _jsonl_records(text: str) -> list[tuple[int, dict]]:
-    records = []
-    for number, line in enumerate(text.split("\n"), start=1):
+def _jsonl_records(lines: Iterator[str]) -> Iterator[tuple[int, dict]]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        if len(line) > LONGEST_LINE:
-            raise ExchangeError(f"Row {number} has {len(line):,} characters.", "Write one label a line.")
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -177,8 +190,7 @@ def _jsonl_records(text: str) -> list[tuple[int, dict]]:
         for name in ("feature", "label"):
             if record.get(name) is None:
                 raise ExchangeError(f"Row {number} has no {name}.", "Every row needs at least feature and label.")
-        records.append((number, {name: value for name, value in record.items() if value is not None}))
-    return records
+        yield number, {name: value for name, value in record.items() if value is not None}
 
 
 def _row(number: int, record: dict) -> LabelRow:

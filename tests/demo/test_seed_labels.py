@@ -6,7 +6,8 @@ from mistudio.store.labels import MAX_WORDS
 
 
 def test_they_can_be_imported_into_an_extraction_of_the_shipped_sae():
-    rows = [row for _number, row in read_rows((ADAPTER / "seed_labels.jsonl").read_bytes(), "jsonl")]
+    with (ADAPTER / "seed_labels.jsonl").open("rb") as file:
+        rows = [row for _number, row in read_rows(file, "jsonl")]
     features = [row.feature for row in rows]
     assert len(set(features)) == len(features) == 217 and max(features) < 4608
     assert all(len(row.label.split()) <= MAX_WORDS and row.origin == "llm" for row in rows)

@@ -3,6 +3,7 @@
 import csv
 import json
 from datetime import UTC, datetime
+from io import BytesIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from sqlmodel import func, select
 
 from mistudio.errors import ExchangeError
-from mistudio.exchange.labels import ImportReport, export_labels, export_text, import_bytes, import_labels
+from mistudio.exchange import labels as labels_module
+from mistudio.exchange.labels import ImportReport, export_labels, import_file, import_labels
 from mistudio.exchange.rows import COLUMNS, ORIGINS, LabelRow, read_rows, write_rows
 from mistudio.store import Feature, Label, session
 from mistudio.store.features import get_feature
@@ -58,7 +60,8 @@ def test_a_fresh_copy_gets_everything_and_a_second_import_adds_nothing(engine, t
     stored = labels_stored(engine)
     assert import_labels(engine, copy, file) == ImportReport(rows=6, unchanged=6)
     assert labels_stored(engine) == stored
-    assert export_text(engine, copy, form) == export_text(engine, toy, form)
+    export_labels(engine, copy, tmp_path / f"again.{form}")
+    assert (tmp_path / f"again.{form}").read_bytes() == file.read_bytes()
 
 
 def test_the_header_is_stable(engine, toy, tmp_path):
@@ -79,24 +82,25 @@ def test_a_persons_label_outranks_the_file_unless_asked(engine, toy):
     with session(engine) as work:
         edit_label(work, get_feature(work, toy, 0)[0].id, "mine", author="me")
     data = b"feature,label,origin\n0,theirs,human\n"
-    assert import_bytes(engine, toy, data, "csv") == ImportReport(rows=1, kept=1)
-    assert import_bytes(engine, toy, data, "csv") == ImportReport(rows=1, kept=1)
+    assert import_file(engine, toy, BytesIO(data), "csv") == ImportReport(rows=1, kept=1)
+    assert import_file(engine, toy, BytesIO(data), "csv") == ImportReport(rows=1, kept=1)
     assert labels_stored(engine) == 2 and current(engine, toy)[0][0] == "mine"
-    assert import_bytes(engine, toy, data, "csv", replace_human=True) == ImportReport(rows=1, restored=1)
+    assert import_file(engine, toy, BytesIO(data), "csv", replace_human=True) == ImportReport(rows=1, restored=1)
     assert current(engine, toy)[0][0] == "theirs"
 
 
 def test_a_foreign_file_needs_two_columns(engine, toy):
-    assert import_bytes(engine, toy, "\ufeff{\"feature\": 3, \"label\": \"a name\"}\n\n".encode(), "jsonl").added == 1
+    data = BytesIO("\ufeff{\"feature\": 3, \"label\": \"a name\"}\n\n".encode())
+    assert import_file(engine, toy, data, "jsonl").added == 1
     text, *_rest, origin = current(engine, toy)[3][:5]
     assert (text, origin) == ("a name", "import")
 
 
 def test_a_verdict_travels_to_a_label_that_has_none(engine, toy):
-    import_bytes(engine, toy, b"feature,label\n0,x\n", "csv")
+    import_file(engine, toy, BytesIO(b"feature,label\n0,x\n"), "csv")
     data = b"feature,label,verdict,verdict_by\n0,x,approved,ann\n"
-    assert import_bytes(engine, toy, data, "csv") == ImportReport(rows=1, judged=1)
-    assert import_bytes(engine, toy, data, "csv") == ImportReport(rows=1, unchanged=1)
+    assert import_file(engine, toy, BytesIO(data), "csv") == ImportReport(rows=1, judged=1)
+    assert import_file(engine, toy, BytesIO(data), "csv") == ImportReport(rows=1, unchanged=1)
     assert current(engine, toy)[0][5:7] == ("approved", "ann")
 
 
@@ -124,7 +128,7 @@ def test_a_verdict_travels_to_a_label_that_has_none(engine, toy):
 ])
 def test_a_bad_file_is_named_and_changes_nothing(engine, toy, form, data, says):
     with pytest.raises(ExchangeError) as caught:
-        import_bytes(engine, toy, data, form)
+        import_file(engine, toy, BytesIO(data), form)
     assert all(word in caught.value.message for word in says), caught.value.message
     assert caught.value.hint
     assert labels_stored(engine) == 0
@@ -148,6 +152,20 @@ ROWS = st.builds(LabelRow, model=TEXT, feature=st.integers(0, 10**6), label=TEXT
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROWS, max_size=4), st.sampled_from(FORMS))
 def test_reading_gives_back_what_was_written(rows, form):
-    data = write_rows(rows, form).encode()
+    data = BytesIO("".join(write_rows(rows, form)).encode())
     assert [row for _number, row in read_rows(data, form)] == rows
     assert json.dumps(COLUMNS)
+
+
+def test_files_of_more_labels_than_are_read_at_once(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(labels_module, "AT_ONCE", 3)
+    extraction = add_toy_extraction(engine)
+    data = BytesIO(b"feature,label\n" + b"".join(b"%d,name %d\n" % (index, index) for index in reversed(range(11))))
+    assert import_file(engine, extraction, data, "csv") == ImportReport(rows=11, added=11)
+    assert export_labels(engine, extraction, tmp_path / "labels.jsonl") == 11
+    with (tmp_path / "labels.jsonl").open("rb") as file:
+        assert [(row.feature, row.label) for _number, row in read_rows(file, "jsonl")] == [
+            (index, f"name {index}") for index in range(11)]
+    late = BytesIO(data.getvalue() + b"0,again\n")
+    with pytest.raises(ExchangeError, match="already labeled in row 11"):
+        import_file(engine, extraction, late, "csv")

@@ -4,13 +4,14 @@ import gzip
 import json
 import random
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from mistudio.batch.replies import read_line
 from mistudio.exchange.imports import import_features
-from mistudio.exchange.labels import import_bytes
+from mistudio.exchange.labels import import_file
 from mistudio.exchange.neuronpedia_export import export_neuronpedia
 from mistudio.exchange.rows import COLUMNS, LabelRow, read_rows, write_rows
 from mistudio.extract.corpus.records import Columns, jsonl_documents, parquet_documents
@@ -74,9 +75,9 @@ def label_file(by: random.Random) -> None:
     """A file of labels; formulas in cells come back as they went."""
     form = by.choice(("csv", "jsonl"))
     row = LabelRow(feature=by.randrange(12), label=by.choice(FORMULAS).strip() or "x", explanation=by.choice(FORMULAS))
-    data = write_rows([row], form).encode()
-    assert [found for _number, found in read_rows(data, form)] == [row]
-    read_rows(_label_file(by, data, form), form)
+    data = "".join(write_rows([row], form)).encode()
+    assert [found for _number, found in read_rows(BytesIO(data), form)] == [row]
+    list(read_rows(BytesIO(_label_file(by, data, form)), form))
 
 
 def _label_file(by: random.Random, data: bytes, form: str) -> bytes:
@@ -132,7 +133,8 @@ class Stored:
         form = by.choice(("csv", "jsonl"))
         row = LabelRow(feature=by.randrange(12), label=by.choice(ALL).replace("\0", "").strip()[:2000] or "x",
                        created_at="2026-01-02T03:04:05Z", verdict="approved")
-        import_bytes(self.engine, self.extraction, _label_file(by, write_rows([row], form).encode(), form), form)
+        data = _label_file(by, "".join(write_rows([row], form)).encode(), form)
+        import_file(self.engine, self.extraction, BytesIO(data), form)
 
     def features(self, by: random.Random) -> None:
         """A whole import of a features file."""
