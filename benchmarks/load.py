@@ -35,7 +35,7 @@ from mistudio.store import Feature, Label, RunItem, open_store, runs, session
 from mistudio.store.extractions import get_extraction
 from tests.browser import app_server
 from tests.servers.openai_server import MODEL, OpenAIServer
-from tests.tab import Tab
+from tests.tab import Tab, alone
 
 EACH = 5.0  # seconds between two looks at memory
 PART = 0.2  # of the time at its beginning and at its end whose memory is compared
@@ -88,7 +88,7 @@ def load(url: str, people: int, seconds: float, think: float, rate: float, least
         features = get_extraction(work).d_sae
     with app_server(url, environment) as address:
         server = next(child for child in psutil.Process().children() if "streamlit" in child.cmdline())
-        outcome = asyncio.run(_drive(engine, Crowd(address, features, people, seconds, think, least), {
+        outcome = alone(_drive(engine, Crowd(address, features, people, seconds, think, least), {
             "server": server, "labeler's server": psutil.Process(labeler.pid), "people": psutil.Process()}))
     engine.dispose()
     here.send(True)

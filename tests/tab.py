@@ -6,8 +6,11 @@ timers of fragments that run again and again. It draws nothing, and leaves out d
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -15,6 +18,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import connect
 
+T = TypeVar("T")
 # The field of a widget's state that holds the value of such an element or block.
 FIELDS = {"text_input": "string_value", "text_area": "string_value", "selectbox": "string_value",
           "radio": "string_value", "dataframe": "string_value", "tab_container": "string_value",
@@ -23,6 +27,12 @@ FIELDS = {"text_input": "string_value", "text_area": "string_value", "selectbox"
 ENDED, ENDED_FRAGMENT = ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
 # Streamlit's page forgets a large message that no script of so many has used.
 KEPT = 2
+
+
+def alone(work: Coroutine[Any, Any, T]) -> T:
+    """The result of what visitors do, also where the tests' browser runs a loop of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 class Tab:

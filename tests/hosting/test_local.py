@@ -1,11 +1,9 @@
 """Without a word on who may do what, the dashboard is for the browser on its own machine alone."""
 
-import asyncio
-
 from tests.browser import app_server
 from tests.hosting.test_proxy import nginx, proxied
 from tests.pages import unescaped
-from tests.tab import Tab
+from tests.tab import Tab, alone
 
 PAGES = ("", "browse", "label", "review", "search")
 
@@ -17,7 +15,7 @@ def seen(address, pages):
             await tab.visit()
             return str(tab.elements), tab.errors
 
-    return [asyncio.run(look(page)) for page in pages]
+    return [alone(look(page)) for page in pages]
 
 
 def test_a_server_that_others_can_reach_shows_nothing(toy, database_url):

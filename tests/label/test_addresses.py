@@ -12,7 +12,7 @@ import pytest
 from openai import OpenAI
 
 from mistudio.errors import ProviderSetupError
-from mistudio.label import addresses
+from mistudio.label.providers import addresses
 from mistudio.label.providers.addresses import (
     PublicTransport,
     check_public_url,
