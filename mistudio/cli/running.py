@@ -45,8 +45,9 @@ def finish(engine: Engine, run_id: int, *, as_json: bool, report: Callable[[Engi
         report: prints more of a run that has ended.
     """
     with session(engine) as work:
-        waiting = run_store.get_run(work, run_id).state == "queued"
-    if waiting:
+        # Another program may have taken it since it was made to wait; trying to work on it says so.
+        unfinished = run_store.get_run(work, run_id).state in ("queued", "running")
+    if unfinished:
         _stay(engine, run_id, quiet=as_json)
     status = _report(engine, run_id, as_json)
     if report is not None and not as_json:

@@ -8,11 +8,15 @@ import threading
 
 import pytest
 
+from mistudio.cli.running import finish
+from mistudio.errors import MistudioError
+from mistudio.jobs.labeling import start_run
 from mistudio.settings import settings
-from mistudio.store import Label, Score, session
+from mistudio.store import Label, Score, runs, session
 from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label, edit_label
 from mistudio.store.scores import add_score
+from tests.label.helpers import EVERYTHING, config_for
 from tests.servers.answers import plausible
 from tests.servers.base import Failure
 from tests.servers.openai_server import MODEL, OpenAIServer
@@ -237,3 +241,13 @@ def test_a_server_that_breaks_is_a_failed_item(toy, server):
     server.answer = lambda _messages: Failure(400, "this prompt is not wanted")
     result = as_json("label", "--features", "0", *use(server), status=1)
     assert result["items"]["failed"] == 1 and "not wanted" in result["failures"][0]["reason"]
+
+
+def test_a_run_that_another_program_took_a_moment_ago_is_told(engine, toy, server):
+    run_id = start_run(engine, toy, config_for(server, negatives=0), EVERYTHING)
+    with session(engine) as work:
+        assert runs.take_lease(work, run_id, "another")
+    with pytest.raises(MistudioError, match="not waiting for a worker") as told:
+        finish(engine, run_id, as_json=False)
+    assert "being worked on" in told.value.hint
+    assert not server.requests

@@ -8,8 +8,10 @@ from playwright.sync_api import expect
 from mistudio.extract.pipeline import extract
 from tests.browser import app_server, new_page, settled
 from tests.extract.outcome import tiny_config
+from tests.hostile.strings import SCRIPTS
 from tests.pages import html, press, visit, words
 from tests.pages.test_browse import name
+from tests.pages.test_hostile_browser import LOOK
 from tests.tiny import TEXT
 
 FEATURE = 3
@@ -71,3 +73,14 @@ def test_a_cold_address_and_a_click_lead_to_the_feature_on_a_text(extracted, dat
         expect(page.get_by_text("Feature 5", exact=True)).to_be_visible()
         page.get_by_role("link", name="Test on a text").click()
         expect(page.get_by_text("Active on").locator("visible=true")).to_be_visible()  # the text has been read
+
+
+def test_a_hostile_text_is_read_and_shown_as_text(extracted, database_url, browser):
+    with app_server(database_url) as url, new_page(browser) as page:
+        page.goto(f"{url}/search?find=What+fires+on+a+text&f={FEATURE}")
+        settled(page)
+        page.get_by_role("textbox", name="Text").fill("".join(text for text in SCRIPTS if "\0" not in text)[:1500])
+        page.get_by_role("button", name="See what fires").click()
+        settled(page)
+        expect(page.locator(".ms-text").first).to_contain_text("script")
+        assert page.evaluate(LOOK) == []
