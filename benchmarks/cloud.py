@@ -106,7 +106,7 @@ def visit(page: Page, address: str, watch: Watch) -> None:
         settled(page)
         page.get_by_text("What fires on a text").first.click()
         page.get_by_role("button", name=re.compile("See what fires")).click()
-        page.locator(".ms-row").first.wait_for()
+        page.locator(".ms-text").first.wait_for()
         settled(page)
 
 

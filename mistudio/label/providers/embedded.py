@@ -143,6 +143,9 @@ def _load(adapter: Path | None, base: str, revision: str, _changed: int | None) 
                                  "Restore the folder from the repository." if adapter == ADAPTER else
                                  "Restore the folder, or remove it and distill again.", kind="setup") from error
     loaded.model.eval()
+    # Of the prompts' last places, which do not lie side by side, torch would multiply each with a copy of the matrix of
+    # its own: half a gigabyte for eight prompts, and a quarter of the time.
+    loaded.model.get_output_embeddings().register_forward_pre_hook(lambda _head, given: (given[0].contiguous(),))
     if loaded.tokenizer.pad_token_id is None:
         loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
     give_back()
@@ -176,7 +179,8 @@ def _continue(loaded: "LoadedModel", rows: list[list[int]], temperature: float) 
             **read, **choice, max_new_tokens=MOST_TOKENS, eos_token_id=[newline, tokenizer.eos_token_id],
             pad_token_id=tokenizer.eos_token_id, return_dict_in_generate=True, output_logits=True)
     ids = written.sequences[:, read["input_ids"].shape[1]:]
-    chance = torch.stack(written.logits, dim=1).float().softmax(-1).gather(2, ids[..., None])[..., 0]
+    chance = torch.cat([step.float().softmax(-1).gather(1, ids[:, at:at + 1])
+                        for at, step in enumerate(written.logits)], dim=1)
     ends = (ids == newline) | (ids == tokenizer.eos_token_id)
     seconds = (time.monotonic() - started) / len(rows)
     found: list[_Written | ProviderError] = []
