@@ -73,6 +73,8 @@ def test_before_logging_in_no_page_shows_or_sends_anything_of_the_data(app, brow
             app.visit(page, place)
             expect(page.get_by_role("button", name="Log in")).to_be_visible()
             expect(page.locator("h1")).to_have_text("mistudio")
+            again = page.get_by_text("open your link once more")
+            expect(again).to_be_visible() if place else expect(again).not_to_be_visible()
             sent = b"".join(frames) + page.content().encode()
             assert len(sent) > 1000 and not [word for word in DATA if word.encode() in sent], place
 
