@@ -119,7 +119,7 @@ def _offer_login() -> None:
                 st.login(None if provider == "default" else provider)
             except StreamlitAuthError as error:
                 raise AccessError("Login is not set up rightly on this server.", str(error)) from error
-    if urlsplit(st.context.url or "").path.strip("/"):
+    if urlsplit(st.context.url or "").path.strip("/") or st.query_params:
         st.caption("After the login, open your link once more: it leads to the first page.")
     if not providers:
         raise AccessError("Login is not set up on this server.",
