@@ -117,11 +117,13 @@ def _first(work: Session, extraction_id: int, wanted: FeatureFilter, conditions:
         beside = (matching(select(Feature.id), extraction_id, ALL).where(condition).order_by(*by).limit(BESIDE)
                   .subquery())
         near = matching(select(Feature.index), extraction_id, wanted).join(beside, beside.c.id == Feature.id)
-        every = _among(select(Feature.index), extraction_id, wanted).where(condition)
-        for query in (near, every):
-            found = work.exec(query.order_by(*by).limit(1)).first()
-            if found is not None:
-                return found
+        found = work.exec(near.order_by(*by).limit(1)).first()
+        # Only where there are more than were looked at can one still match.
+        if found is None and work.exec(select(func.count()).select_from(beside)).one() == BESIDE:
+            every = _among(select(Feature.index), extraction_id, wanted).where(condition)
+            found = work.exec(every.order_by(*by).limit(1)).first()
+        if found is not None:
+            return found
     return None
 
 
