@@ -1,6 +1,7 @@
 """Files that are replaced as a whole, so that whoever reads one finds the old or the new one, never a part; and lines
 of files from elsewhere, which may be of any length."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +17,17 @@ class TooLong(Exception):
     """A line, or all of a packed file, is longer than anything honest."""
 
 
-def bounded_lines(file: BinaryIO, size: int, longest: int = LONGEST_LINE) -> Iterator[bytes]:
+def bounded_lines(file: BinaryIO, size: int | None, longest: int = LONGEST_LINE) -> Iterator[bytes]:
     """Lines of an open file, which may be unpacked while it is read, one in memory at a time.
 
     Args:
-        size: bytes of the file as it lies on the disk.
+        size: bytes of the file as it lies on the disk; None where nothing is unpacked.
         longest: bytes of a line.
 
     Raises:
         TooLong: a line is longer, or the file grows to more than 500 times its size.
     """
-    most, read = max(MOST_TIMES * size, MOST_SMALL), 0
+    most, read = math.inf if size is None else max(MOST_TIMES * size, MOST_SMALL), 0
     while line := file.readline(longest + 1):
         read += len(line)
         if len(line) > longest:

@@ -3,13 +3,13 @@
 What draws tables and charts is imported where it is used: on a server that has just started, the page shows before.
 """
 
-
 import streamlit as st
 
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, count_features, get_feature, list_features
 from mistudio.ui import filters
-from mistudio.ui.page import Here, feature_in_url, guard, link, open_page
+from mistudio.ui.failing import guard
+from mistudio.ui.page import Here, feature_in_url, link, open_page
 from mistudio.ui.sharing import show_sharing
 from mistudio.ui.tokens import html_safe, markdown_safe
 from mistudio.ui.visiting import may_write

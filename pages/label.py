@@ -15,9 +15,10 @@ from mistudio.store.engine import session
 from mistudio.store.tables import Run
 from mistudio.ui.acting import ELSEWHERE, FORMS
 from mistudio.ui.distilling import distill_form
+from mistudio.ui.failing import show_error
 from mistudio.ui.live import show_live
 from mistudio.ui.options import choose_options
-from mistudio.ui.page import Here, open_page, show_error
+from mistudio.ui.page import Here, open_page
 from mistudio.ui.past import past_runs
 from mistudio.ui.provider import choose_provider
 from mistudio.ui.running import active_run

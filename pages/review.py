@@ -9,8 +9,9 @@ from mistudio.store.tables import Feature, Label
 from mistudio.ui import judging
 from mistudio.ui.bulk import many_at_once
 from mistudio.ui.editing import edit_form, start_editing
+from mistudio.ui.failing import guard
 from mistudio.ui.feature import facts, label_html, show_examples, show_history, show_note, show_statistics
-from mistudio.ui.page import Here, feature_in_url, guard, link, link_to_firing, open_page
+from mistudio.ui.page import Here, feature_in_url, link, link_to_firing, open_page
 from mistudio.ui.queue import Queue, begin, choose_queue, walk
 from mistudio.ui.regenerating import Wish, choose_how, regenerate, show_proposals
 from mistudio.ui.scores import show_scores

@@ -12,8 +12,9 @@ from mistudio.store.engine import open_store, session
 from mistudio.store.extractions import coverage
 from mistudio.store.features import FeatureFilter
 from mistudio.store.filtering import LONGEST_QUERY
+from mistudio.ui.failing import show_error
 from mistudio.ui.filters import FEATURE_STATES, score_range
-from mistudio.ui.page import FIRES, Here, link, open_page, show_error
+from mistudio.ui.page import FIRES, Here, link, open_page
 from mistudio.ui.setup import show_job
 from mistudio.ui.tokens import chips_html, html_safe, markdown_safe
 from mistudio.ui.visiting import may_write

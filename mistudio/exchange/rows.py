@@ -15,6 +15,7 @@ from typing import Annotated, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mistudio.errors import ExchangeError
+from mistudio.files import TooLong, bounded_lines
 from mistudio.store.labels import LONGEST_EXPLANATION, LONGEST_LABEL
 from mistudio.store.tables import Extraction, Feature, Label
 
@@ -146,17 +147,17 @@ def read_rows(file: BinaryIO, form: str) -> Iterator[tuple[int, LabelRow]]:
 
 def _text(file: BinaryIO) -> Iterator[str]:
     """Lines with their ends."""
-    before, mark = 0, codecs.BOM_UTF8
-    while line := file.readline(LONGEST_LINE + 1):
-        if len(line) > LONGEST_LINE:
-            raise ExchangeError(f"A line of the file has more than {LONGEST_LINE >> 20} MiB.",
-                                "Write one label a line.")
-        try:
-            yield (line if before else line.removeprefix(mark)).decode()
-        except UnicodeDecodeError as error:
-            raise ExchangeError(f"The file is not UTF-8 (byte {before + error.start}).",
-                                "Save it as UTF-8 and try again.") from error
-        before += len(line)
+    before = 0
+    try:
+        for line in bounded_lines(file, None, LONGEST_LINE):
+            yield (line if before else line.removeprefix(codecs.BOM_UTF8)).decode()
+            before += len(line)
+    except UnicodeDecodeError as error:
+        raise ExchangeError(f"The file is not UTF-8 (byte {before + error.start}).",
+                            "Save it as UTF-8 and try again.") from error
+    except TooLong as error:
+        raise ExchangeError(f"A line of the file has more than {LONGEST_LINE >> 20} MiB.",
+                            "Write one label a line.") from error
 
 
 def _csv_records(lines: Iterator[str]) -> Iterator[tuple[int, dict]]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from mistudio.errors import StoreError
 from mistudio.settings import settings
-from mistudio.store.engine import open_store, shown
+from mistudio.store.engine import open_store, shown, sqlite_file
 from mistudio.store.failures import failure
 from mistudio.store.schema import version_of, versions
 
@@ -30,7 +30,7 @@ def look_at(url: str | None = None) -> Looked:
         StoreError: it cannot be used; the message says why.
     """
     url = url or settings().url
-    file = _file(url)
+    file = sqlite_file(url)
     if file is not None and not file.exists():
         return Looked("new", f"{file} is made when it is first opened")
     engine = open_store(url, upgrade=False)
@@ -43,14 +43,6 @@ def look_at(url: str | None = None) -> Looked:
         raise failure(error) from error
     finally:
         engine.dispose()
-
-
-def _file(url: str) -> Path | None:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return None
-    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
 def _check_file(connection: Connection, file: Path) -> None:

@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mistudio.errors import StoreError
-from mistudio.store.engine import shown
+from mistudio.store.engine import shown, sqlite_file
 from mistudio.store.failures import failure
 from mistudio.store.labels import index_words
 from mistudio.store.storable import storable_values
@@ -36,12 +35,9 @@ class Copied(NamedTuple):
 
 def must_exist(url: str) -> None:
     """Raises: StoreError, when there is no such SQLite file; to open it would make one."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return  # which opening it says better
-    if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists():
-        raise StoreError(f"There is no file {parsed.database}.", "Check the path: sqlite:///path/to/file.db")
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise StoreError(f"There is no file {file}.", "Check the path: sqlite:///path/to/file.db")
 
 
 def copy(source: Engine, target: Engine, progress: Progress) -> Copied:

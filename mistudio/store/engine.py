@@ -37,8 +37,9 @@ def open_store(url: str | None = None, *, upgrade: bool = True) -> Engine:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        if upgrade and parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        file = sqlite_file(url)
+        if upgrade and file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
         server = parsed.get_backend_name() == "postgresql"
         # A run's threads hold a connection each while they work out what to show; the pool's usual 15 are too few.
         # After a restart of a server all that the pool holds are dead: it looks before it gives one out.
@@ -70,6 +71,15 @@ def session(engine: Engine) -> Iterator[Session]:
     with Session(engine, expire_on_commit=False) as work:
         yield work
         work.commit()
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; None of another one, and of what is no URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return None
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
 def shown(url: str) -> str:

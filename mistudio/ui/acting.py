@@ -11,7 +11,8 @@ from mistudio.store.engine import session
 from mistudio.store.runs import add_to_config, request_stop
 from mistudio.store.tables import Run
 from mistudio.ui import options, selecting
-from mistudio.ui.page import Here, guard, link, show_error
+from mistudio.ui.failing import guard, show_error
+from mistudio.ui.page import Here, link
 from mistudio.ui.provider import fill_provider
 from mistudio.ui.running import ACTIVE
 

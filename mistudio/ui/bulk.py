@@ -8,7 +8,8 @@ from mistudio.store.bulk import count_unjudged, unjudged_examples
 from mistudio.store.engine import session
 from mistudio.store.features import FeatureFilter, count_features
 from mistudio.ui import filters, judging
-from mistudio.ui.page import Here, guard, link
+from mistudio.ui.failing import guard
+from mistudio.ui.page import Here, link
 from mistudio.ui.queue import Queue, begin
 from mistudio.ui.tokens import markdown_safe
 

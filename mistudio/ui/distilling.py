@@ -12,8 +12,9 @@ from mistudio.label.adapters import Adapter, Card
 from mistudio.settings import settings
 from mistudio.store.engine import open_store, session
 from mistudio.store.labels import count_learnable
+from mistudio.ui.failing import guard, show_error
 from mistudio.ui.options import choose_options
-from mistudio.ui.page import Here, guard, show_error
+from mistudio.ui.page import Here
 from mistudio.ui.provider import choose_provider
 from mistudio.ui.setup import show_job
 from mistudio.ui.tokens import markdown_safe, readable

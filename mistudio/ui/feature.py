@@ -9,8 +9,9 @@ from mistudio.store.features import LONGEST_NOTE, annotate
 from mistudio.store.tables import Feature, Label
 from mistudio.ui.charts import histogram_chart
 from mistudio.ui.examples import show_examples
+from mistudio.ui.failing import guard
 from mistudio.ui.history import provenance, show_history
-from mistudio.ui.page import Here, guard, link, link_to_firing
+from mistudio.ui.page import Here, link, link_to_firing
 from mistudio.ui.related import show_related
 from mistudio.ui.scores import show_scores
 from mistudio.ui.tokens import chips_html, html_safe, markdown_safe

@@ -14,7 +14,8 @@ from mistudio.store.scores import scores_of
 from mistudio.store.tables import Run
 from mistudio.ui import resources
 from mistudio.ui.acting import run_actions
-from mistudio.ui.page import Here, guard
+from mistudio.ui.failing import guard
+from mistudio.ui.page import Here
 from mistudio.ui.running import ACTIVE, progress_of, speed, speed_in_words, time_left
 from mistudio.ui.scores import scores_line
 from mistudio.ui.tokens import best_example_html, html_safe, markdown_safe, readable

@@ -11,7 +11,8 @@ from mistudio.store.engine import open_store, session
 from mistudio.store.extractions import begin_deletion, list_extractions, rename_extraction
 from mistudio.store.space import megabytes, size
 from mistudio.store.tables import Extraction
-from mistudio.ui.page import Here, guard, link, told_apart
+from mistudio.ui.failing import guard
+from mistudio.ui.page import Here, link, told_apart
 from mistudio.ui.tokens import markdown_safe
 
 

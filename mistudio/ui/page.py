@@ -19,8 +19,7 @@ from mistudio.store.engine import session
 from mistudio.store.extractions import list_extractions
 from mistudio.store.tables import Extraction
 from mistudio.ui import resources
-from mistudio.ui.failing import guard as guard
-from mistudio.ui.failing import show_error as show_error
+from mistudio.ui.failing import guard
 from mistudio.ui.running import show_running
 from mistudio.ui.tokens import STYLE, markdown_safe, readable
 from mistudio.ui.visiting import enter, may_write, show_visitor

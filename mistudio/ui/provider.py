@@ -9,7 +9,7 @@ from mistudio.label.adapters import PREFIX, labeler, list_adapters
 from mistudio.label.providers.connection import Connection, try_connection
 from mistudio.label.providers.reach import OPENAI, address_of, key_for
 from mistudio.run.config import RunConfig
-from mistudio.ui.page import show_error
+from mistudio.ui.failing import show_error
 from mistudio.ui.tokens import markdown_safe, readable
 from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import duration

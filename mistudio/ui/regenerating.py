@@ -10,8 +10,9 @@ from mistudio.store.labels import history
 from mistudio.store.scores import scores_of
 from mistudio.store.tables import Feature, Label, Score
 from mistudio.ui import judging
+from mistudio.ui.failing import guard
 from mistudio.ui.feature import provenance
-from mistudio.ui.page import Here, guard
+from mistudio.ui.page import Here
 from mistudio.ui.provider import Choice, choose_provider, in_words
 from mistudio.ui.tokens import html_safe, markdown_safe
 

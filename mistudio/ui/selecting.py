@@ -6,7 +6,8 @@ from mistudio.errors import MistudioError
 from mistudio.label.selection import format_indices, parse_indices
 from mistudio.store.features import FeatureFilter
 from mistudio.ui import filters
-from mistudio.ui.page import Here, link, show_error
+from mistudio.ui.failing import show_error
+from mistudio.ui.page import Here, link
 from mistudio.ui.tokens import markdown_safe
 
 LONGEST = 80

@@ -10,9 +10,9 @@ from mistudio.extract.config import ExtractConfig
 from mistudio.settings import settings
 from mistudio.store.engine import open_store, session
 from mistudio.store.tables import Extraction
+from mistudio.ui.failing import guard, show_error
 from mistudio.ui.managing import start_deletion
 from mistudio.ui.options import choose_options
-from mistudio.ui.page import guard, show_error
 from mistudio.ui.tokens import markdown_safe
 from mistudio.ui.visiting import may_write
 

@@ -12,8 +12,9 @@ from mistudio.label.cost import price
 from mistudio.run.config import RunConfig
 from mistudio.store.filtering import FeatureFilter
 from mistudio.ui.acting import show_run
+from mistudio.ui.failing import guard
 from mistudio.ui.options import choose_options
-from mistudio.ui.page import Here, guard
+from mistudio.ui.page import Here
 from mistudio.ui.provider import Choice
 from mistudio.ui.tokens import markdown_safe
 from mistudio.ui.wording import HERE, dollars, duration, pays, span

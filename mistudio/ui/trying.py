@@ -17,9 +17,10 @@ from mistudio.store.features import FeatureFilter, get_feature, neighbours
 from mistudio.store.tables import Feature, Label
 from mistudio.ui import resources
 from mistudio.ui.examples import strongest
+from mistudio.ui.failing import guard, show_error
 from mistudio.ui.feature import facts, label_html
 from mistudio.ui.live import LONGEST_REPLY
-from mistudio.ui.page import Here, guard, show_error
+from mistudio.ui.page import Here
 from mistudio.ui.provider import Choice, choose_provider, in_words
 from mistudio.ui.tokens import examples_html, markdown_safe, readable
 from mistudio.ui.visiting import may_write

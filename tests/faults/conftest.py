@@ -1,3 +1,4 @@
-"""The small extraction that most tests here run."""
+"""The small extraction and the waiting run that most tests here use."""
 
 from tests.extract.outcome import config  # noqa: F401
+from tests.faults.waiting import run_id, server  # noqa: F401

@@ -14,10 +14,9 @@ from mistudio.store.features import get_feature
 from mistudio.store.labels import add_label
 from mistudio.store.tables import Label
 from tests.faults.cluster import Cluster, missing
-from tests.faults.test_run_database import WIDTH, Watch, assert_all_labeled_and_nothing_asked_twice
+from tests.faults.waiting import WIDTH, Watch, assert_all_labeled_and_nothing_asked_twice
 from tests.label.helpers import EVERYTHING, LABELABLE, config_for, counts, labels_a_feature
 from tests.pages import visit, words
-from tests.servers.openai_server import OpenAIServer
 from tests.shell import shell, start
 from tests.toy import add_toy_extraction
 
@@ -49,17 +48,6 @@ def engine(cluster, monkeypatch):
     yield engine
     engine.dispose()
     settings.cache_clear()
-
-
-@pytest.fixture
-def server():
-    with OpenAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-def run_id(engine, toy, server):
-    return start_run(engine, toy, config_for(server, concurrency=WIDTH, negatives=0), EVERYTHING)
 
 
 @pytest.mark.parametrize("how", ["immediate", "fast"])

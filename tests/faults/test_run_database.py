@@ -8,13 +8,12 @@ import pytest
 from sqlalchemy import event
 
 from mistudio.jobs import background
-from mistudio.jobs.labeling import start_run
 from mistudio.jobs.work import work_run
 from mistudio.store import Feature, Label, items, runs, session
 from mistudio.store.items import Outcome
 from mistudio.store.labels import add_label, history
-from tests.label.helpers import EVERYTHING, LABELABLE, config_for, counts, labels_a_feature
-from tests.servers.openai_server import OpenAIServer
+from tests.faults.waiting import WIDTH, Watch, assert_all_labeled_and_nothing_asked_twice
+from tests.label.helpers import counts
 
 # Another program: it holds the write lock until it is told to let go. What it leaves is what any program leaves that
 # lists the runs half a minute after this one's last sign of life.
@@ -27,39 +26,6 @@ sys.stdin.readline()
 other.execute("UPDATE run SET state = 'interrupted', owner = '', stop = ''")
 other.execute("COMMIT")
 """
-WIDTH = 3
-
-
-class Watch:
-    """What a run reports: it has said a trouble (``troubled``), and all it said."""
-
-    def __init__(self):
-        self.troubled, self.said = threading.Event(), []
-
-    def __call__(self, progress):
-        self.said.append(progress.trouble)
-        if progress.trouble:
-            self.troubled.set()
-
-
-@pytest.fixture
-def server():
-    with OpenAIServer() as server:
-        yield server
-
-
-@pytest.fixture
-def run_id(engine, toy, server):
-    return start_run(engine, toy, config_for(server, concurrency=WIDTH, negatives=0), EVERYTHING)
-
-
-def assert_all_labeled_and_nothing_asked_twice(engine, server, run_id):
-    assert counts(engine, run_id) == {"queued": 0, "done": LABELABLE, "failed": 0, "skipped": 1}
-    assert labels_a_feature(engine) == [1] * LABELABLE
-    assert len(server.requests) == LABELABLE
-    with session(engine) as work:
-        run = runs.get_run(work, run_id)
-    assert (run.state, run.message, run.owner) == ("done", "", "")
 
 
 def test_while_another_program_locks_the_database_the_run_waits_and_takes_its_lease_back(engine, server, run_id):
