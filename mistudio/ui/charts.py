@@ -36,7 +36,7 @@ def density_chart(rows: list[tuple], box: Box | None = None) -> go.Figure:
                 x=np.array([100 * row[1] for row in group]), y=np.array([row[2] for row in group]), mode="markers",
                 name=name, marker={"size": 5, "symbol": symbol, "color": colour, "opacity": 0.75},
                 customdata=np.array([row[0] for row in group]),
-                text=[f"{row[0]}: {plain(row[4] or 'no label yet')}" for row in group],
+                text=np.array([f"{row[0]}: {plain(row[4] or 'no label yet')}" for row in group]),
                 hovertemplate="%{text}<br>density %{x:.3g}% of tokens<br>maximum %{y:.3g}<extra></extra>")
     return _map_layout(figure, "Each feature by density and maximum", box)
 
@@ -93,4 +93,4 @@ def histogram_chart(feature: Feature) -> go.Figure:
 
 def plain(text: str) -> str:
     """At most 60 characters of a text. Plotly reads a few tags and entities in it: take their signs away."""
-    return readable(text[:60]).translate({ord("<"): "‹", ord(">"): "›", ord("&"): "＆"})
+    return readable(text[:60]).replace("<", "‹").replace(">", "›").replace("&", "＆")

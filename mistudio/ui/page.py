@@ -88,6 +88,7 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
         st.stop()
     with guard():
         yield here
+    resources.settle()
 
 
 def _prepare() -> Here:

@@ -1,5 +1,6 @@
 """What is loaded once a process and shared by every visitor. Nothing here imports torch."""
 
+import gc
 import hashlib
 import sys
 from dataclasses import asdict
@@ -21,6 +22,18 @@ from mistudio.store.tables import Extraction, Feature
 # many seconds before it asks a busy one for its turn. With Python's usual 5 ms, fifty visitors waited three times as
 # long as they do now.
 sys.setswitchinterval(0.0005)
+MANY_MODULES = 50
+_settled = 0
+
+
+def settle() -> None:
+    """Keep what a page has imported out of Python's full collections. Else each of these goes through all of it anew,
+    and whoever's page is being made then waits for a tenth of a second or two."""
+    global _settled
+    if len(sys.modules) > _settled + MANY_MODULES:
+        _settled = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 def engine() -> Engine:

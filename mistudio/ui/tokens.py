@@ -94,7 +94,10 @@ def visible(token: str) -> str:
 def readable(text: str) -> str:
     """Text from elsewhere as a person can read it: characters that cannot be seen, or that would turn the text around
     them, by their code; white space and joiners stay."""
-    return "".join(char if char in _HARMLESS else _printable(char) for char in _few_marks(text))
+    kept = _few_marks(text)
+    if kept.isprintable():  # nearly always, and much quicker than sign by sign
+        return kept
+    return "".join(char if char in _HARMLESS else _printable(char) for char in kept)
 
 
 def html_safe(text: str) -> str:
