@@ -17,6 +17,7 @@ from mistudio.ui.filters import FEATURE_STATES, score_range
 from mistudio.ui.page import FIRES, Here, link, open_page
 from mistudio.ui.setup import show_job
 from mistudio.ui.tokens import chips_html, html_safe, markdown_safe
+from mistudio.ui.turns import aside
 from mistudio.ui.visiting import may_write
 
 # Shown, and in the URL.
@@ -106,7 +107,7 @@ def facts(hit: Hit) -> str:
 def find(here: Here, query: str, wanted: FeatureFilter) -> list[Hit]:
     """Hits by words and meaning; by words alone, and saying so, when the encoder cannot be loaded."""
     try:
-        with st.spinner("Searching"):
+        with aside("Searching"):
             found = search(here.engine, here.id, query, wanted=wanted)
             missing = waiting(here.engine, here.id)
     except ModelError as error:

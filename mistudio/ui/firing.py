@@ -10,6 +10,7 @@ from mistudio.store.tables import Extraction, Label
 from mistudio.ui import resources
 from mistudio.ui.page import Here, feature_in_url, link
 from mistudio.ui.tokens import markdown_safe, readable, text_html, text_of, visible
+from mistudio.ui.turns import aside
 
 SAMPLE = ("The court ruled on March 4, 2001 that a price of $12.50, up 3%, was lawful.\n"
           "def mean(values):\n    return sum(values) / len(values)")
@@ -41,9 +42,9 @@ def show_firing(here: Here) -> None:
 
 
 def _read(here: Here, text: str) -> Reading:
-    with st.spinner(f"Loading {markdown_safe(here.extraction.model)} and its SAE, the first time only"):
+    with aside(f"Loading {markdown_safe(here.extraction.model)} and its SAE, the first time only"):
         reader = _reader(_key(here.extraction), here.extraction)
-    with st.spinner("Reading the text"):
+    with aside("Reading the text"):
         return reader.read(text)
 
 

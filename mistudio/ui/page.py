@@ -22,6 +22,7 @@ from mistudio.ui import resources
 from mistudio.ui.failing import guard
 from mistudio.ui.running import show_running
 from mistudio.ui.tokens import STYLE, markdown_safe, readable
+from mistudio.ui.turns import turn
 from mistudio.ui.visiting import enter, may_write, show_visitor
 
 SIDEBAR_WIDTH, RECORDED_WIDTH = 232, 278  # pixels; the second for the larger type of a video
@@ -70,25 +71,26 @@ def open_page(title: str, *, needs_extraction: bool = True) -> Iterator[Here]:
         title: the page's name in the navigation.
         needs_extraction: without one, say so and stop before the body.
     """
-    recording = settings().recording
-    st.set_page_config(page_title=f"{title} · mistudio", page_icon=ICON, layout="wide",
-                       initial_sidebar_state=RECORDED_WIDTH if recording else SIDEBAR_WIDTH)
-    here = None
-    with guard():
-        st.html(STYLE + RECORDING if recording else STYLE)
-        enter()
-        here = _prepare()
-    if here is None:
-        st.stop()
-    if here.extraction is None and needs_extraction:
-        st.title(title)
-        st.info("There is no extraction yet, so there is nothing to show here.", icon=":material/info:")
-        if may_write():
-            st.page_link("app.py", label="Set up the demo on the home page", icon=":material/arrow_forward:")
-        st.stop()
-    with guard():
-        yield here
-    resources.settle()
+    with turn():
+        recording = settings().recording
+        st.set_page_config(page_title=f"{title} · mistudio", page_icon=ICON, layout="wide",
+                           initial_sidebar_state=RECORDED_WIDTH if recording else SIDEBAR_WIDTH)
+        here = None
+        with guard():
+            st.html(STYLE + RECORDING if recording else STYLE)
+            enter()
+            here = _prepare()
+        if here is None:
+            st.stop()
+        if here.extraction is None and needs_extraction:
+            st.title(title)
+            st.info("There is no extraction yet, so there is nothing to show here.", icon=":material/info:")
+            if may_write():
+                st.page_link("app.py", label="Set up the demo on the home page", icon=":material/arrow_forward:")
+            st.stop()
+        with guard():
+            yield here
+        resources.settle()
 
 
 def _prepare() -> Here:

@@ -11,6 +11,7 @@ from mistudio.label.providers.reach import OPENAI, address_of, key_for
 from mistudio.run.config import RunConfig
 from mistudio.ui.failing import show_error
 from mistudio.ui.tokens import markdown_safe, readable
+from mistudio.ui.turns import aside
 from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import duration
 
@@ -178,7 +179,7 @@ def _place(choice: Choice) -> tuple:
 def _connect(choice: Choice) -> Connection | None:
     """Test it and remember what came of it."""
     try:
-        with st.spinner("Asking the server for its models" if choice.provider != "embedded" else
+        with aside("Asking the server for its models" if choice.provider != "embedded" else
                         "Loading the model and asking it for a label"):
             found = try_connection(choice.provider, choice.base_url, choice.api_key, choice.model)
     except MistudioError as error:

