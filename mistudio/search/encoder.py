@@ -6,6 +6,7 @@ or sentence-transformers would take longer than all else that a first use needs.
 
 import hashlib
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.util import find_spec
@@ -78,16 +79,21 @@ def encode_labels(labels: list[tuple[str, str]]) -> np.ndarray:
 def encode_query(query: str) -> np.ndarray | None:
     """The vector ``[384]`` float32 to multiply label vectors with (its length is not 1); None when the query is
     nothing but letters to the encoder. Kept for who asks the same with another filter: not to be changed."""
-    bare = _one_core().submit(encode, [phrasing.format(query) for phrasing in PHRASINGS]).result()
+    bare = on_one_core(encode, [phrasing.format(query) for phrasing in PHRASINGS])
     if bare[0] @ _mashed() > MEANINGLESS:
         return None
     return _unit(bare.mean(axis=0)) - BACKGROUND_SHARE * _background()
 
 
+def on_one_core(task: Callable[..., np.ndarray], *args) -> np.ndarray:
+    """What ``task`` returns in a thread in which torch works alone. A query, or the few labels that a run has stored
+    since the last one, are so little work that cores wait for each other longer than they work on it: on a busy
+    machine, ten times as long."""
+    return _one_core().submit(task, *args).result()
+
+
 @lru_cache(maxsize=1)
 def _one_core() -> ThreadPoolExecutor:
-    """A thread in which torch works alone. A query is so little work that cores wait for each other longer than they
-    work on it: on a busy machine, ten times as long."""
     return ThreadPoolExecutor(1, "encoder", initializer=_work_alone)
 
 

@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from mistudio.access import acting_as, owner
 from mistudio.search.codes import Codes
-from mistudio.search.encoder import DIMENSIONS, ENCODER, encode_labels
+from mistudio.search.encoder import DIMENSIONS, ENCODER, encode_labels, on_one_core
 from mistudio.settings import settings
 from mistudio.store import session
 from mistudio.store import vectors as sql
@@ -93,22 +93,22 @@ def ensure_vectors(engine: Engine, extraction_id: int, progress: Callable[[int, 
     for start in range(0, len(missing), CHUNK):
         chunk = missing[start:start + CHUNK]
         with acting_as(owner()), session(engine) as work:  # an index is the server's own, whoever searches
-            _save(work, chunk)
+            _save(work, chunk, encode_labels([(text, explanation) for _id, text, explanation in chunk]))
         if progress:
             progress(start + len(chunk), len(missing))
     return len(missing)
 
 
-def _save(work: Session, labels: list[tuple[int, str, str]]) -> np.ndarray:
-    """Compute and store the vectors ``[n, 384]`` float16 of ``(label id, text, explanation)``."""
-    vectors = encode_labels([(text, explanation) for _id, text, explanation in labels]).astype(np.float16)
-    sql.save_vectors(work, ENCODER, [(row[0], vector.tobytes()) for row, vector in zip(labels, vectors, strict=True)])
-    return vectors
+def _save(work: Session, labels: list[tuple[int, str, str]], vectors: np.ndarray) -> list[bytes]:
+    """Store the vectors ``[n, 384]`` of ``(label id, text, explanation)``, and return them as they are stored."""
+    blobs = [vector.tobytes() for vector in vectors.astype(np.float16)]
+    sql.save_vectors(work, ENCODER, [(row[0], blob) for row, blob in zip(labels, blobs, strict=True)])
+    return blobs
 
 
 def waiting(engine: Engine, extraction_id: int) -> int:
     """How many labels have no vector yet, after a search has computed what it does by the way."""
-    return _current(engine, extraction_id).waiting
+    return (_held(engine, extraction_id) or _current(engine, extraction_id)).waiting
 
 
 def nearest(engine: Engine, extraction_id: int, query: np.ndarray, count: int,
@@ -258,5 +258,8 @@ def _add(work: Session, found: Vectors, rows: list[tuple[int, int, str, str, byt
     if not rows:
         return
     bare = [(label_id, text, explanation) for _id, label_id, text, explanation, vector in rows if vector is None]
-    made = dict(zip([label[0] for label in bare], _save(work, bare), strict=True)) if bare else {}
-    found.new = found.new.and_also(_exact([(row[0], row[1], row[4] or made[row[1]].tobytes()) for row in rows]))
+    made = {}
+    if bare:
+        vectors = on_one_core(encode_labels, [(text, explanation) for _id, text, explanation in bare])
+        made = dict(zip([label[0] for label in bare], _save(work, bare, vectors), strict=True))
+    found.new = found.new.and_also(_exact([(row[0], row[1], row[4] or made[row[1]]) for row in rows]))

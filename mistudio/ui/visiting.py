@@ -1,6 +1,7 @@
 """Who visits the dashboard, by the one setting of access; those who may see nothing come no further than here."""
 
 from collections.abc import Mapping
+from functools import cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -88,7 +89,13 @@ def _only_here() -> bool:
     asked = st.context.headers.to_dict() if get_script_run_ctx(suppress_warning=True) else {}
     named = [asked[name].rpartition("://")[2] for name in ("Host", "Origin") if name in asked]
     return (all(_is_loopback(urlsplit(f"//{name}").hostname) for name in named)
-            and _is_loopback(st.get_option("server.address")) and not any(name in asked for name in FORWARDED))
+            and _listens_here() and not any(name in asked for name in FORWARDED))
+
+
+@cache
+def _listens_here() -> bool:
+    # Asked for each connection to the database, while Streamlit has one lock for all its options.
+    return _is_loopback(st.get_option("server.address"))
 
 
 def _is_loopback(host: str | None) -> bool:
