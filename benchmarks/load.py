@@ -19,7 +19,7 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +38,7 @@ from tests.servers.openai_server import MODEL, OpenAIServer
 from tests.tab import Tab, alone
 
 EACH = 5.0  # seconds between two looks at memory
-PART = 0.2  # of the time at its beginning and at its end whose memory is compared
+PARTS = 8  # of the time, whose memory is compared
 
 
 def serve(latency: float, pipe) -> None:
@@ -71,8 +71,10 @@ class Outcome:
     memory: list[float] = field(default_factory=list)
     share: dict[str, float] = field(default_factory=dict)
 
-    def memory_of(self, part: slice) -> float:
-        return statistics.mean(self.memory[part])
+    def memory_of_parts(self) -> list[float]:
+        """Its mean in each of ``PARTS`` parts of the time: where it no longer grows, the last are alike."""
+        ends = [round(part * len(self.memory) / PARTS) for part in range(PARTS + 1)]
+        return [statistics.mean(self.memory[start:end]) for start, end in pairwise(ends)]
 
 
 def load(url: str, people: int, seconds: float, think: float, rate: float, least: int = 0) -> Outcome:
@@ -164,8 +166,6 @@ def show(found: Outcome) -> None:
         if waits:
             print(f"{name:34} {len(waits):6,} {1000 * statistics.median(waits):8.0f} "
                   f"{1000 * high(waits):8.0f} {1000 * max(waits):8.0f}")
-    part = max(1, round(PART * len(found.memory)))
-    first, last = found.memory_of(slice(part)), found.memory_of(slice(-part, None))
     print(f"{len(every) / found.seconds:.1f} actions a second over {found.seconds:.0f} s")
     print(f"pages that stayed half drawn and were asked for again: {found.reloads:,}")
     for what, texts in ((f"errors: {len(found.errors)}", found.errors),
@@ -174,8 +174,8 @@ def show(found: Outcome) -> None:
         print("\n  ".join([what, *texts[:10]]))
     print(f"labels of the run: {found.asked:,} asked for, {found.labels:,} stored, "
           f"{found.labels / found.seconds:.1f} a second")
-    print(f"memory of the server: {first:,.0f} MB in the first {PART:.0%} of the time, {last:,.0f} MB in the last, "
-          f"{max(found.memory):,.0f} MB at most")
+    print(f"memory of the server: {' '.join(f'{each:,.0f}' for each in found.memory_of_parts())} MB in each of {PARTS} "
+          f"parts of the time, {max(found.memory):,.0f} MB at most")
     print("cores used: " + ", ".join(f"{name} {share:.2f}" for name, share in found.share.items()))
 
 

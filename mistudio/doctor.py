@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import psutil
+from packaging.requirements import Requirement
 
 from mistudio import __version__
 from mistudio.demo.fetch import MODEL_NAME, NEEDED_BYTES
@@ -90,11 +91,12 @@ def _libraries() -> Iterator[Finding]:
 
 
 def pinned(file: Path) -> Iterator[tuple[str, str]]:
-    """Name and version of every requirement that running needs; those under ``# tests`` are left out."""
+    """Name and version of every requirement that running needs here; those under ``# tests`` are left out."""
     for line in file.read_text().partition("# tests")[0].splitlines():
-        name, pin, wanted = line.partition("#")[0].partition("==")
-        if pin:
-            yield name.partition("[")[0].strip(), wanted.strip()
+        if "==" in (written := line.partition("#")[0]):
+            wanted = Requirement(written)
+            if wanted.marker is None or wanted.marker.evaluate():
+                yield wanted.name, next(iter(wanted.specifier)).version
 
 
 def _data_folder() -> Finding:

@@ -105,7 +105,8 @@ def test_a_device_that_is_not_there(here):
     assert found.state == "problem" and "MISTUDIO_DEVICE" in found.hint
 
 
-def test_requirements_are_read_without_those_of_the_tests(tmp_path):
+def test_requirements_are_read_without_those_of_the_tests_and_of_other_systems(tmp_path):
     file = tmp_path / "requirements.txt"
-    file.write_text("-c constraints.txt\n# the app\na==1.0\nb[c]==2.1  # why\n# tests\npytest==9\n")
+    file.write_text("-c constraints.txt\n# the app\na==1.0\nb[c]==2.1  # why\nd==3; sys_platform == 'none'\n"
+                    "# tests\npytest==9\n")
     assert list(pinned(file)) == [("a", "1.0"), ("b", "2.1")]

@@ -11,7 +11,8 @@ PAGE = PROJECT / "docs" / "licences.md"
 # How packages without an SPDX expression write theirs.
 SPDX = {"Apache 2.0 License": "Apache-2.0", "Apache 2.0": "Apache-2.0", "Apache": "Apache-2.0",
         "License :: OSI Approved :: Apache Software License": "Apache-2.0",
-        "License :: OSI Approved :: MIT License": "MIT", "MIT": "MIT", "BSD-3-Clause": "BSD-3-Clause"}
+        "License :: OSI Approved :: MIT License": "MIT", "MIT": "MIT", "MIT License": "MIT",
+        "BSD-3-Clause": "BSD-3-Clause"}
 HEAD = """\
 # Licences
 

@@ -23,7 +23,7 @@ def test_every_requirement_is_pinned_and_the_one_that_is_tested(name):
         line = line.partition("#")[0].strip()
         if not line or line in ("-c constraints.txt", "-r requirements.txt"):
             continue
-        package, pinned = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==([\w.]+)", line).groups()
+        package, pinned = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?==([\w.]+)(?:; .+)?", line).groups()
         assert version(package).partition("+")[0] == pinned, f"{package}: run pip install -r {name}"
 
 
