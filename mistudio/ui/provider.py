@@ -180,7 +180,7 @@ def _connect(choice: Choice) -> Connection | None:
     """Test it and remember what came of it."""
     try:
         with aside("Asking the server for its models" if choice.provider != "embedded" else
-                        "Loading the model and asking it for a label"):
+                   "Loading the model and asking it for a label"):
             found = try_connection(choice.provider, choice.base_url, choice.api_key, choice.model)
     except MistudioError as error:
         _tests()[_place(choice)] = error
