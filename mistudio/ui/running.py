@@ -69,24 +69,14 @@ def time_left(run: Run, counts: dict[str, int], rate: float) -> str:
 
 def show_running(engine: Engine) -> None:
     """In the sidebar: progress of the running job, kept up to date; the end of it when it ends under one's eyes."""
-    found = _lately_going_on(engine)
+    found = _going_on(engine)
     job = background.status()
     busy = found is not None or (job is not None and job.running)
-    st.fragment(_panel, run_every=BUSY if busy else IDLE)(engine)
-
-
-def _lately_going_on(engine: Engine) -> tuple[Run, dict[str, int]] | None:
-    """The run that is going on, and its items by state: as somebody has seen them in the last second, so that the
-    database is not asked once for each visitor. That there is none is looked at anew, for one may just have begun."""
-    return _seen_going_on(str(engine.url), engine) or _going_on(engine)
-
-
-@st.cache_resource(ttl=1.0, max_entries=8, show_spinner=False)
-def _seen_going_on(url: str, _engine: Engine) -> tuple[Run, dict[str, int]] | None:
-    return _going_on(_engine)
+    st.fragment(_panel, run_every=BUSY if busy else IDLE)(engine, [found])
 
 
 def _going_on(engine: Engine) -> tuple[Run, dict[str, int]] | None:
+    """The run that is going on, and its items by state."""
     run = active_run(engine)
     if run is None:
         return None
@@ -94,13 +84,20 @@ def _going_on(engine: Engine) -> tuple[Run, dict[str, int]] | None:
         return run, run_counts(work, run.id)
 
 
-def _panel(engine: Engine) -> None:
+@st.cache_resource(ttl=1.0, max_entries=8, show_spinner=False)
+def _lately_going_on(url: str, _engine: Engine) -> tuple[Run, dict[str, int]] | None:
+    """The same for all visitors, so that the database is not asked once for each of them."""
+    return _going_on(_engine)
+
+
+def _panel(engine: Engine, fresh: list[tuple[Run, dict[str, int]] | None]) -> None:
+    """``fresh`` is what the page has just read. It is taken away: later this runs alone, again and again."""
     with guard():
         job = background.status()
         if job is not None and job.running:
             with st.container(border=True, gap="small"):
                 st.progress(min(max(job.fraction, 0.0), 1.0), text=markdown_safe(f"{job.title}: {job.step}"))
-        _run_panel(engine, _lately_going_on(engine))
+        _run_panel(engine, fresh.pop() if fresh else _lately_going_on(str(engine.url), engine))
 
 
 def _run_panel(engine: Engine, found: tuple[Run, dict[str, int]] | None) -> None:
